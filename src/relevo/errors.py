@@ -1,0 +1,83 @@
+"""What can go wrong, as one small tree.
+
+RelevoError
+├── ProjectError      the definition has mistakes: all of them, each with file, field and remedy
+├── DataError         a source, a file or its rows cannot be used
+├── TrainingError     nothing can be learned from these rows
+├── PackageError      a package is truncated, altered, foreign, or does not answer as it should
+│   └── ParityError   training, batch and online paths disagree
+├── RequestError      a request to predict breaks the contract
+├── LedgerError       a record is missing, or the chain of releases does not verify
+├── WorkspaceError    the workspace is locked, read-only, full, or absent
+└── ExtraMissingError      an optional part is not installed
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class RelevoError(Exception):
+    """Says what was found, why it is wrong and what to do; shown to the user without a traceback."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake in a project: where it is, what is wrong, and the remedy."""
+
+    file: str
+    field: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """One line: file, field, problem, remedy."""
+        return f"{self.file}: {self.field}: {self.problem} {self.remedy}".rstrip()
+
+
+class ProjectError(RelevoError):
+    """The project's definition has mistakes."""
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
+
+
+class DataError(RelevoError):
+    """A source, a file or its rows cannot be used."""
+
+
+class TrainingError(RelevoError):
+    """Nothing can be learned from these rows."""
+
+
+class PackageError(RelevoError):
+    """A package is truncated, altered, foreign, or does not answer as it should."""
+
+
+class ParityError(PackageError):
+    """Training, batch and online paths disagree."""
+
+
+class RequestError(RelevoError):
+    """A request to predict breaks the contract; ``problems`` has one entry per field."""
+
+    def __init__(self, problems: Sequence[dict[str, object]]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(f"{p['field']}: {p['problem']}" for p in self.problems))
+
+
+class LedgerError(RelevoError):
+    """A record is missing, or the chain of releases does not verify."""
+
+
+class WorkspaceError(RelevoError):
+    """The workspace is locked, read-only, full, or absent."""
+
+
+class ExtraMissingError(RelevoError):
+    """An optional part is not installed; the message holds the line to type."""
