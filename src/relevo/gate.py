@@ -1,0 +1,29 @@
+"""The gate: what a candidate must show before it may be released."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+METRICS = ("f1", "precision", "recall", "pr_auc", "roc_auc", "brier", "log_loss", "accuracy")
+"""What is measured on the held-out rows. Lower is better for ``brier`` and ``log_loss``."""
+LOWER_IS_BETTER = frozenset({"brier", "log_loss"})
+
+
+@dataclass(frozen=True)
+class Gate:
+    """``minimum`` metrics (for ``brier`` and ``log_loss``: at most), and not worse than the champion.
+
+    A candidate is refused as worse when the paired bootstrap on the same rows shows, with probability
+    above ``confidence``, that its metric is more than ``margin`` below the champion's. Critical cases
+    (the project's ``cases``) must all be right. ``beats_baselines`` asks for more than every trivial
+    baseline reaches on the project's metric.
+    """
+
+    minimum: Mapping[str, float] = field(default_factory=dict)
+    margin: float = 0.01
+    confidence: float = 0.95
+    beats_baselines: bool = True

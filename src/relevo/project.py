@@ -1,0 +1,80 @@
+"""The project: what a user writes in ``project.py``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relevo.candidates import Tuning
+from relevo.gate import Gate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic import BaseModel
+
+    from relevo.candidates import Candidate
+    from relevo.sources import Source
+    from relevo.split import Split
+    from relevo.target import Target
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: its contract, its source, and how raw rows become clean ones.
+
+    ``key`` makes it a look-up: one row for each value of these columns, joined by ``features.sql``.
+    ``event_time`` is the column that says when a row happened. ``nulls`` are texts that mean null,
+    ``unique`` columns that no two rows may share, ``where`` a SQL condition that rows must meet to be
+    kept (the others are left out, not quarantined).
+    """
+
+    name: str
+    contract: type[BaseModel]
+    source: Source
+    key: str | Sequence[str] = ()
+    event_time: str | None = None
+    nulls: Sequence[str] = ()
+    unique: Sequence[str] = ()
+    where: str | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The key's columns; empty for a table that is not a look-up."""
+        return (self.key,) if isinstance(self.key, str) else tuple(self.key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """Everything about one model, from its data to its release.
+
+    The first table without a key gives the examples: its rows are what the model learns from and its
+    contract holds the request's fields beside what is known only afterwards. ``max_quarantined`` is
+    the share of refused rows at which a run stops. ``root`` is the folder it was loaded from.
+    """
+
+    name: str
+    tables: Sequence[Table]
+    request: type[BaseModel]
+    target: Target
+    split: Split
+    candidates: Sequence[Candidate]
+    features: str = "features.sql"
+    metric: str = "f1"
+    tuning: Tuning = field(default_factory=Tuning)
+    gate: Gate = field(default_factory=Gate)
+    cases: str | None = None
+    max_quarantined: float = 0.05
+    description: str = ""
+    root: Path = field(default_factory=Path)
+
+    @property
+    def examples(self) -> Table:
+        """The table whose rows are learned from."""
+        return next(table for table in self.tables if not table.keys)
+
+    @property
+    def lookups(self) -> tuple[Table, ...]:
+        """The tables joined by key."""
+        return tuple(table for table in self.tables if table.keys)

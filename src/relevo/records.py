@@ -1,0 +1,140 @@
+"""Records: facts that Relevo writes and never changes.
+
+Times are ISO 8601 texts in UTC with microseconds; durations are seconds; sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def now() -> str:
+    """The time now, as records write it."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A version of a lake table. ``id`` digests what it holds and how it was made."""
+
+    id: str
+    table: str
+    version: int
+    rows: int
+    files: tuple[tuple[str, str], ...] = ()
+    """(path as declared, SHA-256) of each source file whose rows count; raw snapshots only."""
+    quarantined: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    changed: bool = True
+    """Whether making it wrote rows; false when the same snapshot was there already."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step of a run: what went in, what came out and what it cost."""
+
+    run: str
+    name: str
+    inputs: str
+    """Digest of everything the step's output depends on."""
+    status: str
+    """``done``, ``reused`` (the same inputs were done before) or ``failed``."""
+    output: Mapping[str, Any]
+    started_at: str
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_rss_bytes: int = 0
+    rows_in: int = 0
+    rows_out: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One walk to a release. ``status``: ``running``, ``released``, ``refused``, ``unchanged`` or ``failed``."""
+
+    id: str
+    project: str
+    status: str
+    started_at: str
+    finished_at: str = ""
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    version: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One fit of one candidate with one setting. ``state``: ``complete`` or ``pruned``."""
+
+    run: str
+    candidate: str
+    number: int
+    settings: Mapping[str, Any]
+    state: str
+    score: float | None
+    """The metric on the folds' validation rows."""
+    training_score: float | None
+    """The metric on what was learned from; the gap between the two is penalised."""
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """One check of a gate, whether it passed, and the sentence and figures that say why."""
+
+    check: str
+    passed: bool
+    text: str
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A gate's answer."""
+
+    accepted: bool
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersion:
+    """A registered version: a semantic version and its package. ``status``: ``accepted``, ``refused``."""
+
+    project: str
+    version: str
+    digest: str
+    """SHA-256 of the package's manifest, which holds the digest of every other file."""
+    run: str
+    status: str
+    algorithm: str
+    metrics: Mapping[str, Any]
+    verdict: Verdict
+    change: str
+    """Why the version number rose as it did."""
+    created_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """An alias moved. ``hash`` covers this row and the hash before it, so that no row can change unseen."""
+
+    number: int
+    project: str
+    alias: str
+    version: str
+    previous: str
+    who: str
+    why: str
+    act: str
+    """``promote`` or ``rollback``."""
+    released_at: str
+    previous_hash: str
+    hash: str
