@@ -1,0 +1,9 @@
+"""The model package: data only. Loading one executes nothing that it brings."""
+
+from __future__ import annotations
+
+from relevo.package.manifest import Manifest
+from relevo.package.model import Answer, ModelPackage, calibrated
+from relevo.package.write import lookup_lines, write
+
+__all__ = ["Answer", "Manifest", "ModelPackage", "calibrated", "lookup_lines", "write"]
