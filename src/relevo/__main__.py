@@ -1,0 +1,5 @@
+"""``python -m relevo``."""
+
+from relevo.cli import main
+
+main()

@@ -1,0 +1,201 @@
+"""The cross-checks: each returns the mistakes it finds, so that all are told at once."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from relevo import durations, sql
+from relevo.errors import Mistake, ProjectError
+from relevo.gate import METRICS
+from relevo.split import GroupSplit, StratifiedSplit, TimeSplit
+from relevo.texts import t
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from relevo.contract import Contract
+    from relevo.project import Project
+
+FILE = "project.py"
+RESERVED = frozenset({"request", "raw", "clean", "quarantine", "examples", "predictions", "labels", "main"})
+ALGORITHMS = ("logistic", "lightgbm", "xgboost")
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    if close:
+        return t("Did you mean “{near}”?", near=close[0])
+    return t("Known: {names}.", names=", ".join(known))
+
+
+def shape(project: Project) -> list[Mistake]:
+    """What can be checked before any contract is read: names, counts, choices."""
+    found = []
+    if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", project.name):
+        problem = t("“{name}” is not a usable name.", name=project.name)
+        found.append(
+            Mistake(FILE, "Project.name", problem, t("Use small letters, digits, - and _, a letter first."))
+        )
+    names = [table.name for table in project.tables]
+    for name in names:
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name) or name in RESERVED or names.count(name) > 1:
+            problem = t("“{name}” is reserved, used twice, or not a usable name.", name=name)
+            remedy = t("Use small letters, digits and _, a letter first.")
+            found.append(Mistake(FILE, f"Table {name}", problem, remedy))
+    if all(table.keys for table in project.tables):
+        remedy = t("Add the table whose rows are learned from.")
+        found.append(Mistake(FILE, "Project.tables", t("no table is without a key."), remedy))
+    found += _candidates(project) + _metrics(project)
+    if not 0 <= project.max_quarantined <= 1:
+        problem = t("{value} is not a share between 0 and 1.", value=project.max_quarantined)
+        found.append(Mistake(FILE, "Project.max_quarantined", problem, ""))
+    if project.target.positive == project.target.negative:
+        problem = t("positive and negative have the same name, “{name}”.", name=project.target.positive)
+        found.append(Mistake(FILE, "Target", problem, t("Name the two decisions apart.")))
+    return list(dict.fromkeys(found))
+
+
+def _candidates(project: Project) -> list[Mistake]:
+    names = [candidate.name for candidate in project.candidates]
+    found = []
+    if not names:
+        remedy = "candidates=[logistic(), lightgbm(), xgboost()]"
+        found.append(Mistake(FILE, "Project.candidates", t("there is none."), remedy))
+    for candidate in project.candidates:
+        if names.count(candidate.name) > 1:
+            problem = t("two candidates are named “{name}”.", name=candidate.name)
+            found.append(Mistake(FILE, "Project.candidates", problem, t("Give one another name.")))
+        if candidate.algorithm not in ALGORITHMS:
+            problem = t("the algorithm “{name}” is unknown.", name=candidate.algorithm)
+            found.append(Mistake(FILE, "Project.candidates", problem, _near(candidate.algorithm, ALGORITHMS)))
+    if project.tuning.trials < 1:
+        found.append(Mistake(FILE, "Tuning.trials", t("at least one trial is needed."), ""))
+    return found
+
+
+def _metrics(project: Project) -> list[Mistake]:
+    wanted = [("Project.metric", project.metric), *(("Gate.minimum", name) for name in project.gate.minimum)]
+    return [
+        Mistake(FILE, place, t("the metric “{name}” is unknown.", name=name), _near(name, METRICS))
+        for place, name in wanted
+        if name not in METRICS
+    ]
+
+
+def _column(place: str, name: str, contract: Contract, kinds: tuple[str, ...] = ()) -> list[Mistake]:
+    if name not in contract:
+        problem = t("there is no column “{name}” in {contract}.", name=name, contract=contract.name)
+        return [Mistake(FILE, place, problem, _near(name, contract.names))]
+    if kinds and contract[name].type not in kinds:
+        problem = t(
+            "“{name}” is {type}, not {wanted}.", name=name, type=contract[name].type, wanted="/".join(kinds)
+        )
+        return [Mistake(FILE, place, problem, t("Name another column, or change its type."))]
+    return []
+
+
+def tables(project: Project, contracts: Mapping[str, Contract]) -> list[Mistake]:
+    """Keys, unique columns and event times exist, and times are times."""
+    found = []
+    for table in project.tables:
+        contract, place = contracts[table.name], f"Table {table.name}"
+        for key in table.keys:
+            found += _column(
+                f"{place}.key", key, contract, ("text", "integer", "boolean", "date", "timestamp")
+            )
+        for name in table.unique:
+            found += _column(f"{place}.unique", name, contract)
+        if table.event_time is not None:
+            found += _column(f"{place}.event_time", table.event_time, contract, ("timestamp", "date"))
+    return found
+
+
+def request(project: Project, examples: Contract, wanted: Contract) -> list[Mistake]:
+    """Every field of the request stands in the examples table with the same type and alias."""
+    found = []
+    for field in wanted.fields:
+        place = f"{wanted.name}.{field.name}"
+        missing = _column(place, field.name, examples, (field.type,))
+        found += missing
+        if not missing and examples[field.name].alias != field.alias:
+            problem = t(
+                "its alias is “{alias}” here and “{other}” in {contract}.",
+                alias=field.alias,
+                other=examples[field.name].alias,
+                contract=examples.name,
+            )
+            found.append(
+                Mistake(
+                    FILE, place, problem, t("Let {contract} inherit the request.", contract=examples.name)
+                )
+            )
+    if not wanted.fields:
+        found.append(
+            Mistake(FILE, "Project.request", t("{name} has no field.", name=project.request.__name__), "")
+        )
+    return found
+
+
+def split(project: Project, examples: Contract) -> list[Mistake]:
+    """The split's column is there, and its sizes make sense."""
+    cut = project.split
+    place = f"{type(cut).__name__}"
+    found: list[Mistake] = []
+    if cut.folds < 2:  # noqa: PLR2004 - one fold is no fold
+        found.append(Mistake(FILE, f"{place}.folds", t("at least 2 folds are needed."), ""))
+    if isinstance(cut, TimeSplit):
+        if project.examples.event_time is None:
+            problem = t("the table {table} has no event_time to split by.", table=project.examples.name)
+            remedy = t('Write Table(…, event_time="…"), or use StratifiedSplit or GroupSplit.')
+            found.append(Mistake(FILE, place, problem, remedy))
+        for name in ("test", "gap"):
+            try:
+                durations.parse(getattr(cut, name))
+            except ValueError as error:
+                found.append(Mistake(FILE, f"{place}.{name}", str(error), ""))
+        return found
+    if isinstance(cut, GroupSplit):
+        found += _column(f"{place}.by", cut.by, examples)
+    if isinstance(cut, StratifiedSplit | GroupSplit) and not 0 < cut.test < 1:
+        found.append(
+            Mistake(FILE, f"{place}.test", t("{value} is not a share between 0 and 1.", value=cut.test), "")
+        )
+    return found
+
+
+def columns(contract: Contract) -> tuple[sql.Column, ...]:
+    """A contract's fields as SQL columns."""
+    return tuple(sql.Column(field.name, field.type) for field in contract.fields)
+
+
+def _condition(text: str, contract: Contract, field: str, mistakes: list[Mistake]) -> str:
+    try:
+        canonical: str
+        canonical, kind = sql.compile_expression(text, columns=columns(contract), file=FILE, field=field)
+    except ProjectError as error:
+        mistakes += error.mistakes
+        return ""
+    if kind != "boolean":
+        problem = t("the expression is {type}, not boolean.", type=kind)
+        mistakes.append(Mistake(FILE, field, problem, t("Compare it with something.")))
+    return canonical
+
+
+def target(project: Project, examples: Contract, mistakes: list[Mistake]) -> str:
+    """Compile the outcome's expression over the examples table."""
+    if project.target.known_at is not None:
+        mistakes += _column("Target.known_at", project.target.known_at, examples, ("timestamp", "date"))
+    return _condition(project.target.expression, examples, "Target", mistakes)
+
+
+def conditions(
+    project: Project, contracts: Mapping[str, Contract], mistakes: list[Mistake]
+) -> dict[str, str]:
+    """Compile each table's ``where``."""
+    return {
+        table.name: _condition(table.where, contracts[table.name], f"Table {table.name}.where", mistakes)
+        for table in project.tables
+        if table.where is not None
+    }

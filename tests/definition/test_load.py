@@ -1,0 +1,173 @@
+"""Project folders loaded and cross-checked: every mistake told, with file, field and remedy."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from relevo.definition import load
+from relevo.errors import Mistake, ProjectError
+
+FLIGHTS = Path(__file__).parents[2] / "examples" / "flights"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the flights project to spoil."""
+    copy = tmp_path / "flights"
+    shutil.copytree(FLIGHTS, copy, ignore=shutil.ignore_patterns(".relevo", "data", "__pycache__"))
+    return copy
+
+
+def change(folder: Path, file: str, before: str, after: str) -> None:
+    text = (folder / file).read_text(encoding="utf-8")
+    assert before in text
+    (folder / file).write_text(text.replace(before, after), encoding="utf-8")
+
+
+def mistakes(folder: Path, **sets: str) -> list[Mistake]:
+    with pytest.raises(ProjectError) as caught:
+        load(folder, sets=sets)
+    return list(caught.value.mistakes)
+
+
+def test_the_flights_project_has_no_mistake(folder: Path) -> None:
+    definition = load(folder)
+    assert definition.name == "flights"
+    assert {column.type for column in definition.plan.features} == {"text", "boolean", "integer"}
+    assert [case.expected for case in definition.cases] == [False, False]
+    assert definition.project.root == folder.resolve()
+
+
+def test_the_digest_changes_with_the_definition_only(folder: Path) -> None:
+    first = load(folder).digest
+    assert load(folder).digest == first
+    change(folder, "features.sql", "isodow(scheduled_at) as weekday", "dayofweek(scheduled_at) as weekday")
+    assert load(folder).digest != first
+
+
+SPOILED = [
+    ("features.sql", "    airline,\n", "    airlin,\n", "features.sql", "airlin", "airline"),
+    (
+        "features.sql",
+        "    airline,\n",
+        "    departed_at,\n",
+        "features.sql",
+        "departed_at",
+        "known only afterwards",
+    ),
+    ("features.sql", "h.day is not null", "h.nosuch is not null", "features.sql", "holiday", "nosuch"),
+    ("features.sql", "join holidays h", "join vacations h", "features.sql", "", "vacations"),
+    ("features.sql", "from request", "from request where airline = 'LAN'", "features.sql", "", "WHERE"),
+    ("features.sql", "isodow(", "regexp_extract(", "features.sql", "", "regexp_extract"),
+    ("features.sql", "select", "selec", "features.sql", "", ""),
+    ("project.py", 'key="day"', 'key="date"', "project.py", "Table holidays.key", "day"),
+    (
+        "project.py",
+        'event_time="scheduled_at"',
+        'event_time="airline"',
+        "project.py",
+        "event_time",
+        "timestamp",
+    ),
+    ("project.py", ', event_time="scheduled_at"', "", "project.py", "TimeSplit", "event_time"),
+    ("project.py", 'test="60d"', 'test="60 days"', "project.py", "TimeSplit.test", "60d"),
+    (
+        "project.py",
+        'TimeSplit(test="60d")',
+        '__import__("relevo").GroupSplit(by="pilot")',
+        "project.py",
+        "GroupSplit.by",
+        "pilot",
+    ),
+    (
+        "project.py",
+        'known_at="departed_at"',
+        'known_at="departed"',
+        "project.py",
+        "Target.known_at",
+        "departed_at",
+    ),
+    ("project.py", "departed_at) > 15", "left_at) > 15", "project.py", "Target", "left_at"),
+    ("project.py", "departed_at) > 15", "departed_at)", "project.py", "Target", "boolean"),
+    ("project.py", 'alias="Emp-I"', 'alias="Des-I"', "project.py", "airline", "clashes"),
+    ("project.py", 'metric="f1"', 'metric="f2"', "project.py", "Project.metric", "f1"),
+    ("project.py", '"roc_auc": 0.6', '"auc": 0.6', "project.py", "Gate.minimum", "auc"),
+    ("project.py", 'name="flights"', 'name="Vuelos!"', "project.py", "Project.name", "Vuelos!"),
+    ("project.py", 'Table("holidays"', 'Table("request"', "project.py", "Table request", "reserved"),
+    ("project.py", "[logistic(), lightgbm(), xgboost()]", "[]", "project.py", "Project.candidates", ""),
+    ("project.py", "xgboost()]", "lightgbm()]", "project.py", "Project.candidates", "lightgbm"),
+    ("project.py", 'positive="late"', 'positive="on time"', "project.py", "Target", "on time"),
+    ("project.py", 'cases="cases.csv"', 'cases="case.csv"', "project.py", "Project.cases", "case.csv"),
+    ("project.py", 'features="features.sql"', 'features="feature.sql"', "feature.sql", "-", ""),
+    ("project.py", "project = Project(", "flights = Project(", "project.py", "project", "Project"),
+    ("project.py", "from relevo import", "from relevvo import", "project.py", "line 8", "relevvo"),
+    ("project.py", "class Flight(BaseModel):", "class Flight(BaseModel)", "project.py", "line 11", ""),
+    ("cases.csv", ",expected", ",wanted", "cases.csv", "expected", "late"),
+    ("cases.csv", "LAN,N,on time", "LAN,N,punctual", "cases.csv", "line 3, expected", "punctual"),
+    ("cases.csv", "LAN,N,on time", "LAN,O,on time", "cases.csv", "line 3, TIPOVUELO", "'I' or 'N'"),
+    ("cases.csv", "2017-05-17 05:10:00", "2017-05-37 05:10:00", "cases.csv", "line 3, Fecha-I", ""),
+]
+
+
+@pytest.mark.parametrize(("file", "before", "after", "where", "field", "told"), SPOILED)
+def test_a_mistake_is_named(
+    folder: Path, file: str, before: str, after: str, where: str, field: str, told: str
+) -> None:
+    change(folder, file, before, after)
+    found = mistakes(folder)
+    assert any(m.file == where and field in m.field and told in f"{m.problem} {m.remedy}" for m in found), (
+        found
+    )
+
+
+def test_all_mistakes_are_told_at_once(folder: Path) -> None:
+    change(folder, "features.sql", "    airline,\n", "    departed_at,\n    nosuch,\n")
+    change(folder, "project.py", 'key="day"', 'key="date"')
+    change(folder, "project.py", 'test="60d"', 'test="soon"')
+    change(folder, "cases.csv", "LAN,N,on time", "LAN,O,punctual")
+    told = {(m.file, m.field) for m in mistakes(folder)}
+    assert {file for file, _ in told} == {"features.sql", "project.py", "cases.csv"}
+    assert len(told) >= 6
+
+
+def test_a_request_field_the_table_lacks_is_named(folder: Path) -> None:
+    change(folder, "project.py", "class Departure(Flight):", "class Departure(BaseModel):")
+    fields = {m.field for m in mistakes(folder)}
+    assert {"Flight.airline", "Flight.destination", "Target"} <= fields | {"Target"}
+    assert "Flight.airline" in fields
+
+
+def test_a_validator_in_the_request_is_refused(folder: Path) -> None:
+    change(
+        folder,
+        "project.py",
+        "class Departure(Flight):",
+        "    @field_validator('airline')\n    @classmethod\n    def upper(cls, v):\n        return v.upper()\n\n\n"
+        "class Departure(Flight):",
+    )
+    change(folder, "project.py", "import BaseModel, Field", "import BaseModel, Field, field_validator")
+    assert any("data only" in m.problem for m in mistakes(folder))
+
+
+def test_no_project_file(tmp_path: Path) -> None:
+    (found,) = mistakes(tmp_path)
+    assert found.file == "project.py"
+
+
+def test_tables_can_be_read_from_elsewhere(folder: Path) -> None:
+    definition = load(folder, sets={"departures": "/elsewhere/other.csv"})
+    assert definition.project.examples.source.pattern == "/elsewhere/other.csv"
+
+
+def test_an_unknown_table_to_set_is_named(folder: Path) -> None:
+    (found,) = mistakes(folder, flights="x.csv")
+    assert found.file == "--set"
+    assert "departures, holidays" in found.remedy
+
+
+def test_no_bytecode_is_left_in_the_project(folder: Path) -> None:
+    load(folder)
+    assert not list(folder.rglob("*.pyc"))
