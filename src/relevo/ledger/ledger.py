@@ -1,0 +1,344 @@
+"""The ledger's one interface."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, delete, func, insert, select, update
+
+from relevo.errors import LedgerError
+from relevo.ledger import chain, rows
+from relevo.ledger.database import Database
+from relevo.ledger.tables import heads, releases, runs, snapshots, steps, trials, versions
+from relevo.records import ModelVersion, Release, Run, Snapshot, Step, Trial, now
+from relevo.texts import t
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from sqlalchemy import BindParameter, Connection, Select
+
+_project: BindParameter[str] = bindparam("project")
+_alias: BindParameter[str] = bindparam("alias")
+_CHAMPION = (  # built once: the server asks a few times a second
+    select(versions)
+    .join(
+        releases,
+        (releases.c.project == versions.c.project) & (releases.c.version == versions.c.version),
+    )
+    .where(releases.c.project == _project, releases.c.alias == _alias)
+    .order_by(releases.c.number.desc())
+    .limit(1)
+)
+_TOKEN = select(heads.c.hash).where(heads.c.project == _project)
+_NEWEST = (
+    select(releases)
+    .where(releases.c.project == _project, releases.c.alias == _alias)
+    .order_by(releases.c.number.desc())
+    .limit(1)
+)
+
+
+class Ledger:
+    """What was done, registered and released. Records are added, never changed; a run alone is closed later.
+
+    Laws, whatever the database:
+
+    - Atomicity: each method is one transaction. It has happened wholly when it returns, and not at all when
+      it raises or the process dies.
+    - Threads and processes: one ``Ledger`` may be shared by threads and carried over a fork; any number of
+      processes may use one database. Releases of a project happen one after the other, and their numbers
+      have no gaps.
+    - Reading sees what was committed when the method began.
+    - Ownership: what is returned belongs to the caller; changing it changes nothing here.
+    - When the database is away (absent, locked, forbidden, full, unreachable) a method raises ``LedgerError``
+      after at most ``timeout`` seconds or so; the next call tries anew.
+
+    ``url`` is SQLAlchemy's, or the path of an SQLite file. ``create`` makes a SQLite file that is absent; a
+    server's ledger must be there already.
+    """
+
+    def __init__(self, url: str | Path, *, timeout: float = 5.0, create: bool = True) -> None:
+        self._database = Database(url, timeout=timeout, create=create)
+
+    def close(self) -> None:
+        """Close idle connections; the next call opens new ones."""
+        self._database.close()
+
+    # Runs, steps, trials
+
+    def start_run(self, run: Run) -> None:
+        """Add a run."""
+        with self._database.writing() as connection:
+            connection.execute(insert(runs), rows.to_row(run))
+
+    def finish_run(self, run: str, *, status: str, message: str = "", version: str = "") -> Run:
+        """Close a run with its status, and return it; raises ``LedgerError`` when there is no such run."""
+        values = {"status": status, "message": message, "version": version, "finished_at": now()}
+        with self._database.writing() as connection:
+            connection.execute(update(runs).where(runs.c.id == run).values(values))
+            return self._run(connection, run)
+
+    def run(self, run: str) -> Run:
+        """Read a run; raises ``LedgerError`` when there is no such run."""
+        with self._database.reading() as connection:
+            return self._run(connection, run)
+
+    def find_run(self, run: str) -> Run | None:
+        """Read a run; None when there is no such run."""
+        found = self._all(select(runs).where(runs.c.id == run))
+        return rows.run(found[0]) if found else None
+
+    def projects(self) -> list[str]:
+        """List the projects that ever ran, by name."""
+        query = select(runs.c.project).distinct().order_by(runs.c.project)
+        return [row["project"] for row in self._all(query)]
+
+    def runs(self, project: str, limit: int = 100) -> list[Run]:
+        """List a project's runs, newest first."""
+        query = (
+            select(runs)
+            .where(runs.c.project == project)
+            .order_by(runs.c.started_at.desc(), runs.c.id.desc())
+            .limit(limit)
+        )
+        return [rows.run(row) for row in self._all(query)]
+
+    def save_step(self, step: Step) -> None:
+        """Add a step. A step done again in the same run, after it failed or was killed, is added again."""
+        with self._database.writing() as connection:
+            connection.execute(insert(steps), rows.to_row(step))
+
+    def steps(self, run: str) -> list[Step]:
+        """List a run's steps in the order they were done."""
+        query = select(steps).where(steps.c.run == run).order_by(steps.c.number)
+        return [rows.step(row) for row in self._all(query)]
+
+    def done(self, project: str, name: str, inputs: str) -> Step | None:
+        """Return the newest step of this name that was done or reused with the same inputs, in any run."""
+        query = (
+            select(steps)
+            .join(runs, runs.c.id == steps.c.run)
+            .where(
+                runs.c.project == project,
+                steps.c.name == name,
+                steps.c.inputs == inputs,
+                steps.c.status.in_(("done", "reused")),
+            )
+            .order_by(steps.c.number.desc())
+            .limit(1)
+        )
+        found = self._all(query)
+        return rows.step(found[0]) if found else None
+
+    def save_trials(self, done: Sequence[Trial]) -> None:
+        """Add trials; those with the run, candidate and number of earlier ones take their place."""
+        if not done:
+            return
+        same = (
+            (trials.c.run == bindparam("b_run"))
+            & (trials.c.candidate == bindparam("b_candidate"))
+            & (trials.c.number == bindparam("b_number"))
+        )
+        keys = [{"b_run": d.run, "b_candidate": d.candidate, "b_number": d.number} for d in done]
+        with self._database.writing() as connection:
+            connection.execute(delete(trials).where(same), keys)
+            connection.execute(insert(trials), [rows.to_row(trial) for trial in done])
+
+    def trials(self, run: str) -> list[Trial]:
+        """List a run's trials by candidate and number."""
+        query = select(trials).where(trials.c.run == run).order_by(trials.c.candidate, trials.c.number)
+        return [rows.trial(row) for row in self._all(query)]
+
+    # Snapshots
+
+    def save_snapshot(self, snapshot: Snapshot, *, project: str = "") -> None:
+        """Make ``snapshot`` the newest of its table; nothing happens when the same, at the same version, is already."""
+        with self._database.writing() as connection:
+            newest = connection.execute(_newest_snapshot(project, snapshot.table)).mappings().first()
+            if newest is None or (newest["id"], newest["version"]) != (snapshot.id, snapshot.version):
+                connection.execute(insert(snapshots), {**rows.to_row(snapshot), "project": project})
+
+    def snapshot(self, snapshot: str, *, project: str = "") -> Snapshot | None:
+        """Read a snapshot by its id."""
+        same = (snapshots.c.project == project) & (snapshots.c.id == snapshot)
+        found = self._all(select(snapshots).where(same).order_by(snapshots.c.number.desc()).limit(1))
+        return rows.snapshot(found[0]) if found else None
+
+    def newest_snapshot(self, table: str, *, project: str = "") -> Snapshot | None:
+        """Return the snapshot of ``table`` that was saved last."""
+        found = self._all(_newest_snapshot(project, table))
+        return rows.snapshot(found[0]) if found else None
+
+    # Versions
+
+    def add_version(self, version: ModelVersion) -> None:
+        """Register a version; raises ``LedgerError`` when its number or its package is registered already."""
+        with self._database.writing() as connection:
+            taken = connection.execute(
+                select(versions.c.version).where(
+                    versions.c.project == version.project,
+                    (versions.c.version == version.version) | (versions.c.digest == version.digest),
+                )
+            ).scalar()
+            if taken is not None:
+                raise LedgerError(
+                    t(
+                        "{project}: version {version} is registered already; a number or a package is registered once.",
+                        project=version.project,
+                        version=taken,
+                    )
+                )
+            connection.execute(insert(versions), rows.to_row(version))
+            same = heads.c.project == version.project
+            if connection.execute(select(func.count()).select_from(heads).where(same)).scalar() == 0:
+                head = {"project": version.project, "number": 0, "hash": chain.START}
+                connection.execute(insert(heads), head)
+
+    def version(self, project: str, version: str) -> ModelVersion | None:
+        """Read a version by its number or its package's digest; None when it is not registered."""
+        with self._database.reading() as connection:
+            return self._version(connection, project, version)
+
+    def versions(self, project: str) -> list[ModelVersion]:
+        """List a project's versions, newest first."""
+        query = select(versions).where(versions.c.project == project).order_by(versions.c.number.desc())
+        return [rows.version(row) for row in self._all(query)]
+
+    # Releases
+
+    def release(self, project: str, alias: str, version: str, *, who: str, why: str, act: str) -> Release:
+        """Move ``alias`` to ``version``; moving it to where it is returns the release in force.
+
+        Raises ``LedgerError`` when the version is unknown or was refused.
+        """
+        with self._database.writing() as connection:
+            head = connection.execute(
+                select(heads).where(heads.c.project == project).with_for_update()
+            ).first()
+            chosen = self._releasable(connection, project, version)
+            key = {"project": project, "alias": alias}
+            last = connection.execute(_NEWEST, key).mappings().first()
+            if head is None:
+                raise _unknown(project, version)
+            if last is not None and last["version"] == chosen.version:
+                return rows.release(last)
+            row: dict[str, Any] = {
+                **key,
+                "number": head.number + 1,
+                "version": chosen.version,
+                "digest": chosen.digest,
+                "previous": last["version"] if last else "",
+                "who": who,
+                "why": why,
+                "act": act,
+                "released_at": max(now(), _newest_time(connection, project)),
+                "previous_hash": head.hash,
+            }
+            row["hash"] = chain.hash_of(row)
+            connection.execute(insert(releases), row)
+            moved = {"number": row["number"], "hash": row["hash"]}
+            connection.execute(update(heads).where(heads.c.project == project).values(moved))
+            return rows.release(row)
+
+    def releases(self, project: str, alias: str | None = None) -> list[Release]:
+        """List a project's releases, oldest first."""
+        query = select(releases).where(releases.c.project == project).order_by(releases.c.number)
+        if alias is not None:
+            query = query.where(releases.c.alias == alias)
+        return [rows.release(row) for row in self._all(query)]
+
+    def champion(self, project: str, alias: str = "champion") -> ModelVersion | None:
+        """Return the version that ``alias`` stands for; None when it was never released."""
+        with self._database.reading() as connection:
+            found = connection.execute(_CHAMPION, {"project": project, "alias": alias}).mappings().first()
+        return rows.version(found) if found else None
+
+    def token(self, project: str) -> str:
+        """Return the hash of a project's newest release: it changes when, and only when, an alias moves."""
+        with self._database.reading() as connection:
+            return connection.execute(_TOKEN, {"project": project}).scalar() or chain.START
+
+    def at(self, project: str, alias: str, time: str | datetime) -> Release | None:
+        """Return the release in force at ``time`` (UTC when it has no zone); None before the first."""
+        query = (
+            select(releases)
+            .where(
+                releases.c.project == project,
+                releases.c.alias == alias,
+                releases.c.released_at <= rows.time_text(time),
+            )
+            .order_by(releases.c.number.desc())
+            .limit(1)
+        )
+        found = self._all(query)
+        return rows.release(found[0]) if found else None
+
+    def verify(self, project: str) -> None:
+        """Check the chain of releases; raises ``LedgerError`` naming the first row that is not as it was written."""
+        query = select(releases).where(releases.c.project == project).order_by(releases.c.number)
+        packages = select(versions.c.version, versions.c.digest).where(versions.c.project == project)
+        with self._database.reading() as connection:
+            found = connection.execute(query).mappings().all()
+            head = connection.execute(select(heads).where(heads.c.project == project)).first()
+            known = {row.version: row.digest for row in connection.execute(packages)}
+        chain.verify(project, found, (head.number, head.hash) if head else None, known)
+
+    # Within a transaction
+
+    def _all(self, query: Select[Any]) -> Sequence[Any]:
+        with self._database.reading() as connection:
+            return connection.execute(query).mappings().all()
+
+    @staticmethod
+    def _run(connection: Connection, run: str) -> Run:
+        row = connection.execute(select(runs).where(runs.c.id == run)).mappings().first()
+        if row is None:
+            raise LedgerError(
+                t("There is no run {run} in the ledger. `relevo status` lists the runs there are.", run=run)
+            )
+        return rows.run(row)
+
+    @staticmethod
+    def _version(connection: Connection, project: str, version: str) -> ModelVersion | None:
+        same = (versions.c.version == version) | (versions.c.digest == version)
+        query = select(versions).where(versions.c.project == project, same)
+        row = connection.execute(query).mappings().first()
+        return rows.version(row) if row else None
+
+    def _releasable(self, connection: Connection, project: str, version: str) -> ModelVersion:
+        found = self._version(connection, project, version)
+        if found is None:
+            raise _unknown(project, version)
+        if found.status != "accepted":
+            raise LedgerError(
+                t(
+                    "{project}: version {version} was refused and cannot be released. `relevo versions` shows why.",
+                    project=project,
+                    version=found.version,
+                )
+            )
+        return found
+
+
+def _unknown(project: str, version: str) -> LedgerError:
+    return LedgerError(
+        t(
+            "{project} has no version {version}. `relevo versions` lists those there are.",
+            project=project,
+            version=version,
+        )
+    )
+
+
+def _newest_snapshot(project: str, table: str) -> Select[Any]:
+    same = (snapshots.c.project == project) & (snapshots.c.table == table)
+    return select(snapshots).where(same).order_by(snapshots.c.number.desc()).limit(1)
+
+
+def _newest_time(connection: Connection, project: str) -> str:
+    """The latest time in the chain: a clock set back must not make the past ambiguous."""
+    newest = select(func.max(releases.c.released_at)).where(releases.c.project == project)
+    return connection.execute(newest).scalar() or ""

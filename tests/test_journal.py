@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from relevo.errors import WorkspaceError
+from relevo.journal import Journal, Segment, closed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+def segments(folder: Path) -> list[Path]:
+    return sorted(folder.glob("predictions-*.jsonl"))
+
+
+def collected(folder: Path) -> list[bytes]:
+    return [
+        line for segment in closed(folder) for line in segment.path.read_bytes().splitlines(keepends=True)
+    ]
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Let writes beyond ``size`` be cut short, then fail, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+class TestWriting:
+    """The writer's side."""
+
+    def test_a_line_is_in_the_file_when_write_returns(self, folder: Path) -> None:
+        journal = Journal.open(folder)
+        journal.write(b'{"id":1}\n')
+        journal.write(b'{"id":2}\n{"id":3}\n')
+        [segment] = segments(folder)
+        assert segment.read_bytes() == b'{"id":1}\n{"id":2}\n{"id":3}\n'
+        assert re.fullmatch(r"predictions-[0-9a-f-]{36}\.jsonl", segment.name)
+        journal.close()
+
+    def test_a_journal_that_wrote_nothing_leaves_nothing(self, folder: Path) -> None:
+        Journal.open(folder).close()
+        assert list(folder.iterdir()) == []
+
+    def test_a_segment_ends_at_its_size(self, folder: Path) -> None:
+        journal = Journal.open(folder, max_bytes=25)
+        for number in range(6):
+            journal.write(b'{"id":%d}\n' % number)
+        assert [path.stat().st_size for path in segments(folder)] == [27, 27]
+        journal.close()
+
+    def test_a_segment_ends_at_its_age(self, folder: Path) -> None:
+        journal = Journal.open(folder, max_seconds=0.01)
+        journal.write(b"{}\n")
+        time.sleep(0.02)
+        journal.write(b"{}\n")
+        assert len(segments(folder)) == 2
+        journal.close()
+
+    def test_roll_ends_an_old_segment_though_nothing_is_written(self, folder: Path) -> None:
+        journal = Journal.open(folder, max_seconds=0.01)
+        journal.roll()
+        journal.write(b"{}\n")
+        assert list(closed(folder)) == []
+        time.sleep(0.02)
+        journal.roll()
+        assert len(list(closed(folder))) == 1
+        journal.write(b"{}\n")
+        assert len(segments(folder)) == 2
+        journal.close()
+
+    def test_a_closed_journal_takes_nothing(self, folder: Path) -> None:
+        journal = Journal.open(folder)
+        journal.write(b"{}\n")
+        journal.close()
+        journal.close()
+        with pytest.raises(WorkspaceError, match="is closed"):
+            journal.write(b"{}\n")
+
+    def test_lines_of_threads_do_not_mix(self, folder: Path) -> None:
+        journal = Journal.open(folder, max_bytes=10_000)
+        lines = [b'{"id":%d,"x":"%s"}\n' % (number, b"x" * (number % 300)) for number in range(2000)]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(journal.write, lines))
+        journal.close()
+        assert sorted(collected(folder)) == sorted(lines)
+
+    def test_a_full_disk_raises_and_leaves_no_part_of_the_lines(self, folder: Path) -> None:
+        """The write is cut short in the middle of a line, the rest is refused; both lines are taken back."""
+        journal = Journal.open(folder)
+        journal.write(b"first\n")
+        with files_of_at_most(20), pytest.raises(WorkspaceError, match="the disk is full"):
+            journal.write(b"second\n" + b"third" * 10 + b"\n")
+        [segment] = segments(folder)
+        assert segment.read_bytes() == b"first\n"
+        journal.write(b"fourth\n")
+        assert segment.read_bytes() == b"first\nfourth\n"
+        journal.close()
+
+    def test_a_full_disk_at_a_segments_beginning_raises_too(self, folder: Path) -> None:
+        journal = Journal.open(folder)
+        with files_of_at_most(0), pytest.raises(WorkspaceError, match="the disk is full"):
+            journal.write(b"first\n")
+        journal.write(b"second\n")
+        journal.close()
+        assert collected(folder) == [b"second\n"]
+
+    def test_a_folder_that_cannot_be_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "log").write_text("")
+        with pytest.raises(WorkspaceError, match="log: cannot be used"):
+            Journal.open(tmp_path / "log")
+
+    def test_a_line_costs_microseconds(self, folder: Path) -> None:
+        journal = Journal.open(folder)
+        line = b"x" * 399 + b"\n"
+        journal.write(line)
+        times = []
+        for _ in range(20):
+            begun = time.perf_counter()
+            for _ in range(500):
+                journal.write(line)
+            times.append((time.perf_counter() - begun) / 500)
+        journal.close()
+        assert min(times) < 10e-6
+
+
+class TestReading:
+    """The collector's side."""
+
+    def test_an_open_segment_is_not_handed_out(self, folder: Path) -> None:
+        journal = Journal.open(folder)
+        journal.write(b"{}\n")
+        assert list(closed(folder)) == []
+        journal.close()
+        [segment] = closed(folder)
+        assert segment == Segment(segments(folder)[0], 3)
+
+    def test_a_last_line_without_its_newline_is_cut_off(self, folder: Path) -> None:
+        folder.mkdir()
+        path = folder / "predictions-1.jsonl"
+        for content, size in (
+            (b'{"a":1}\n{"b', 8),
+            (b'{"b', 0),
+            (b"", 0),
+            (b"x\n" + b"y" * 200_000, 2),
+            (b"\n", 1),
+        ):
+            path.write_bytes(content)
+            assert [segment.bytes for segment in closed(folder)] == [size]
+            assert path.stat().st_size == size
+
+    def test_two_collectors_are_never_given_the_same(self, folder: Path) -> None:
+        journal = Journal.open(folder, max_bytes=1)
+        for _ in range(4):
+            journal.write(b"{}\n")
+        journal.close()
+        first, second = closed(folder), closed(folder)
+        given = [next(first).path, next(second).path, next(first).path, next(second).path]
+        assert len(set(given)) == 4
+        first.close()
+        second.close()
+
+    def test_a_segment_removed_meanwhile_is_passed_over(self, folder: Path) -> None:
+        journal = Journal.open(folder, max_bytes=1)
+        for _ in range(3):
+            journal.write(b"{}\n")
+        journal.close()
+        given = closed(folder)
+        next(given).remove()
+        segments(folder)[0].unlink()
+        assert len(list(given)) == 1
+
+    def test_no_folder_is_no_segments(self, folder: Path) -> None:
+        assert list(closed(folder)) == []
+
+    def test_a_writer_killed_before_its_first_line_leaves_a_nameless_file_which_is_removed(
+        self, folder: Path
+    ) -> None:
+        folder.mkdir()
+        (folder / "predictions-1.jsonl.nascent").write_bytes(b"")
+        assert list(closed(folder)) == []
+        assert list(folder.iterdir()) == []
+
+
+WRITER = """
+import sys, pathlib
+from relevo.journal import Journal
+journal = Journal.open(pathlib.Path(sys.argv[1]), max_bytes=20_000)
+number = 0
+while True:
+    number += 1
+    journal.write(b'{"id":"%s-%d","x":"%s"}\\n' % (sys.argv[2].encode(), number, b"x" * (number % 500)))
+    print(number, flush=True)
+"""
+
+
+def test_kill_9_loses_no_line_that_was_written(folder: Path) -> None:
+    """Writers are killed while a collector takes their segments; every line acknowledged is there once."""
+    found: list[bytes] = []
+    answered = {}
+    for attempt in range(4):
+        command = [sys.executable, "-c", WRITER, str(folder), str(attempt)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout is not None
+            said = [writer.stdout.readline() for _ in range(50 + 333 * attempt)]
+            found += _take(folder)
+            writer.send_signal(signal.SIGKILL)
+            said += writer.stdout.readlines()
+        answered[attempt] = int([line for line in said if line.endswith("\n")][-1])
+    found += _take(folder)
+    ids = [line.split(b'"')[3].decode() for line in found]
+    assert len(ids) == len(set(ids))
+    for attempt, last in answered.items():
+        mine = {int(one.split("-")[1]) for one in ids if one.startswith(f"{attempt}-")}
+        assert mine >= set(range(1, last + 1))
+        assert max(mine) <= last + 1
+    assert list(folder.iterdir()) == []
+
+
+def _take(folder: Path) -> list[bytes]:
+    taken = []
+    for segment in closed(folder):
+        taken += segment.path.read_bytes().splitlines()
+        segment.remove()
+    return taken
