@@ -17,13 +17,14 @@ LOWER_IS_BETTER = frozenset({"brier", "log_loss"})
 class Gate:
     """``minimum`` metrics (for ``brier`` and ``log_loss``: at most), and not worse than the champion.
 
-    A candidate is refused as worse when the paired bootstrap on the same rows shows, with probability
-    above ``confidence``, that its metric is more than ``margin`` below the champion's. Critical cases
-    (the project's ``cases``) must all be right. ``beats_baselines`` asks for more than every trivial
-    baseline reaches on the project's metric.
+    The second is a test of non-inferiority: a candidate passes when, by the paired bootstrap on the same
+    rows, the probability that its metric is more than ``margin`` worse than the champion's is at most
+    1 - ``confidence``. That is the error rate of the gate: how often it lets a model through that lies
+    just ``margin`` below. Critical cases (the project's ``cases``) must all be right. ``beats_baselines``
+    asks for more than every trivial baseline reaches on the project's metric.
     """
 
     minimum: Mapping[str, float] = field(default_factory=dict)
-    margin: float = 0.01
+    margin: float = 0.02
     confidence: float = 0.95
     beats_baselines: bool = True

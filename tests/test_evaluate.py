@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from relevo.errors import TrainingError
+from relevo.evaluate import Evaluation, Paired, baselines, evaluate, paired
+from relevo.sql import Column
+from relevo.train import TrainingSet
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def drawn(rows: int = 800, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    draw = np.random.default_rng(seed)
+    target = draw.random(rows) < 0.25
+    return 1 / (1 + np.exp(-(draw.normal(size=rows) + target - 1.5))), target
+
+
+def test_an_interval_holds_its_value() -> None:
+    p, y = drawn()
+    found = evaluate(p, y, 0.3, resamples=500)
+    for interval in found.metrics.values():
+        assert interval.low < interval.value < interval.high
+
+
+def test_the_confusion_counts_every_row() -> None:
+    found = evaluate([0.1, 0.6, 0.4, 0.9, 0.5], [False, False, True, True, True], 0.5, resamples=10)
+    assert found.confusion == {"tn": 1, "fp": 1, "fn": 1, "tp": 2}
+    assert (found.rows, found.positives) == (5, 3)
+
+
+def test_bins_compare_prediction_with_outcome() -> None:
+    """Ten bins of equal rows; a well calibrated score has the same mean as its outcomes."""
+    p = np.linspace(0, 1, 10_000)
+    y = np.random.default_rng(0).random(10_000) < p
+    found = evaluate(p, y, 0.5, resamples=10)
+    assert [bin_.rows for bin_ in found.bins] == [1000] * 10
+    for bin_ in found.bins:
+        assert bin_.low <= bin_.predicted <= bin_.high
+        assert bin_.observed == pytest.approx(bin_.predicted, abs=0.05)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
+def test_what_is_no_probability_is_refused(value: float) -> None:
+    with pytest.raises(TrainingError, match=r"Row 2: .* is not a probability"):
+        evaluate([0.2, value], [True, False], 0.5)
+
+
+def test_lengths_must_agree() -> None:
+    with pytest.raises(TrainingError, match="3 probabilities for 2 outcomes"):
+        evaluate([0.1, 0.2, 0.3], [True, False], 0.5)
+
+
+def test_json_there_and_back() -> None:
+    """A metric that is undefined, as ROC-AUC of one class, is null on the way."""
+    found = evaluate([0.2, 0.7], [False, False], 0.5, resamples=10)
+    plain = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert plain["metrics"]["roc_auc"]["value"] is None
+    again = Evaluation.from_json(plain)
+    assert again.to_json() == found.to_json()
+    assert again.metrics["brier"] == found.metrics["brier"]
+
+
+def test_a_worse_challenger_is_seen() -> None:
+    p, y = drawn(2000)
+    noisy = np.clip(p + np.random.default_rng(1).normal(0, 0.3, 2000), 0, 1)
+    found = paired(p, 0.3, noisy, 0.3, y, "roc_auc", resamples=500)
+    assert found.difference.high < 0
+    assert found.worse(0.01) > 0.95
+    assert found.worse(0.9) == 0
+
+
+def test_the_same_model_does_not_differ() -> None:
+    p, y = drawn()
+    found = paired(p, 0.3, p, 0.3, y, "f1", resamples=100)
+    assert (found.difference.low, found.difference.value, found.difference.high) == (0, 0, 0)
+    assert found.worse(0.0) == 0
+
+
+def test_more_is_better_also_where_the_metric_is_a_loss() -> None:
+    p, y = drawn(2000)
+    flat = np.full(2000, 0.25)
+    found = paired(flat, 0.3, p, 0.3, y, "brier", resamples=200)
+    assert found.challenger < found.champion
+    assert found.difference.low > 0
+
+
+def test_a_comparison_there_and_back() -> None:
+    p, y = drawn()
+    found = paired(p, 0.3, p**2, 0.3, y, "f1", resamples=100)
+    again = Paired.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False)))
+    assert again.difference == found.difference
+    assert again.worse(0.01) == found.worse(0.01)
+
+
+def test_baselines() -> None:
+    """Each does what its name says, and the tree alone learns."""
+    draw = np.random.default_rng(3)
+    colour = draw.choice(["red", "green", "blue"], 2000)
+    target = draw.random(2000) < np.where(colour == "red", 0.8, 0.1)
+    train = TrainingSet(
+        (Column("colour", "text"), Column("noise", "double")),
+        {"colour": colour[:1500].tolist(), "noise": draw.normal(size=1500)},
+        target[:1500],
+        np.arange(1500) % 3,
+    )
+    columns = {"colour": colour[1500:].tolist(), "noise": draw.normal(size=500)}
+    found = baselines(train, columns, target[1500:], resamples=50)
+    share = target[1500:].mean()
+    assert list(found) == ["majority", "always-yes", "prior-random", "tree"]
+    assert found["majority"].confusion["tp"] == found["majority"].confusion["fp"] == 0
+    assert found["always-yes"].metrics["recall"].value == 1
+    assert found["always-yes"].metrics["f1"].value == pytest.approx(2 * share / (1 + share))
+    assert found["prior-random"].metrics["recall"].value == pytest.approx(train.target.mean(), abs=0.1)
+    assert found["prior-random"].metrics["brier"].value == pytest.approx(share * (1 - share), abs=0.01)
+    assert found["tree"].metrics["roc_auc"].value > 0.8
+
+
+def test_the_majority_may_be_yes() -> None:
+    train = TrainingSet(
+        (Column("x", "double"),), {"x": np.arange(30.0)}, np.arange(30) % 3 > 0, np.arange(30) % 2
+    )
+    found = baselines(train, {"x": np.arange(9.0)}, np.arange(9) % 3 > 0, resamples=10)
+    assert found["majority"].metrics["recall"].value == 1

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from relevo.evaluate import Evaluation, evaluate, paired
+from relevo.gate import Gate
+from relevo.judge import CaseResult, judge
+
+if TYPE_CHECKING:
+    from relevo.records import Reason, Verdict
+
+TRUTH = np.arange(400) % 4 == 0
+GOOD = np.where(TRUTH, 0.7, 0.2) + np.linspace(-0.2, 0.2, 400)
+POOR = 0.3 + np.linspace(-0.2, 0.2, 400)
+
+
+def measured(probability: object, threshold: float = 0.5) -> Evaluation:
+    return evaluate(probability, TRUTH, threshold, resamples=50)  # type: ignore[arg-type]
+
+
+BASELINES = {"always-yes": measured(np.full(400, 0.25), 0.0), "tree": measured(POOR, 0.3)}
+
+
+def reason(verdict: Verdict, check: str) -> Reason:
+    return next(found for found in verdict.reasons if found.check == check)
+
+
+def test_a_good_first_candidate_is_accepted() -> None:
+    gate = Gate(minimum={"f1": 0.5, "brier": 0.2})
+    verdict = judge(gate, "f1", measured(GOOD), BASELINES, None, [])
+    assert verdict.accepted
+    assert [found.check for found in verdict.reasons] == [
+        "minimum:f1",
+        "minimum:brier",
+        "baselines",
+        "champion",
+    ]
+
+
+def test_a_metric_below_its_minimum_refuses() -> None:
+    verdict = judge(Gate(minimum={"f1": 0.999}), "f1", measured(GOOD), BASELINES, None, [])
+    found = reason(verdict, "minimum:f1")
+    assert not verdict.accepted
+    assert not found.passed
+    assert "below the 0.999 required" in found.text
+    assert found.figures["required"] == 0.999
+
+
+def test_a_loss_above_its_limit_refuses() -> None:
+    verdict = judge(Gate(minimum={"log_loss": 0.01}), "f1", measured(GOOD), BASELINES, None, [])
+    assert "above the 0.010 allowed" in reason(verdict, "minimum:log_loss").text
+    assert not verdict.accepted
+
+
+def test_no_better_than_a_baseline_refuses() -> None:
+    """The strongest baseline is named; equal is not more."""
+    verdict = judge(Gate(), "f1", BASELINES["always-yes"], BASELINES, None, [])
+    found = reason(verdict, "baselines")
+    assert not found.passed
+    assert found.figures["baseline"] == "always-yes"
+
+
+def test_baselines_may_be_left_out() -> None:
+    verdict = judge(Gate(beats_baselines=False), "f1", measured(POOR), BASELINES, None, [])
+    assert verdict.accepted
+
+
+@pytest.mark.parametrize("metric", ["brier", "log_loss"])
+def test_a_lower_loss_is_better_than_a_baseline(metric: str) -> None:
+    verdict = judge(Gate(), metric, measured(GOOD), BASELINES, None, [])
+    assert reason(verdict, "baselines").passed
+
+
+def test_recall_is_not_compared_with_always_yes() -> None:
+    """Nothing can beat a recall of 1."""
+    verdict = judge(Gate(), "recall", measured(GOOD, 0.3), BASELINES, None, [])
+    assert reason(verdict, "baselines").figures["baseline"] == "tree"
+
+
+def test_an_undefined_metric_refuses() -> None:
+    one_class = evaluate([0.1, 0.2], [False, False], 0.5, resamples=10)
+    verdict = judge(Gate(minimum={"roc_auc": 0.6}), "roc_auc", one_class, {"tree": one_class}, None, [])
+    assert not verdict.accepted
+    assert "roc_auc is undefined" in reason(verdict, "minimum:roc_auc").text
+
+
+def test_worse_than_the_champion_refuses() -> None:
+    against = paired(GOOD, 0.5, POOR, 0.3, TRUTH, "f1", resamples=200)
+    verdict = judge(Gate(beats_baselines=False), "f1", measured(POOR, 0.3), BASELINES, against, [])
+    found = reason(verdict, "champion")
+    assert not verdict.accepted
+    assert found.figures["worse"] == 1.0
+    assert "more than 0.050 is too much" in found.text
+
+
+def test_a_doubtful_candidate_is_refused() -> None:
+    """Not shown to be worse is not enough: it must be shown not to be worse by more than the margin."""
+    rng = np.random.default_rng(0)
+    truth = rng.random(60) < 0.5
+    champion, challenger = (np.where(rng.random(60) < 0.8, truth, ~truth) * 0.8 + 0.1 for _ in range(2))
+    against = paired(champion, 0.5, challenger, 0.5, truth, "accuracy", resamples=400)
+    assert 0.05 < against.worse(0.02) < 0.95
+    verdict = judge(Gate(beats_baselines=False), "accuracy", measured(GOOD), BASELINES, against, [])
+    assert not reason(verdict, "champion").passed
+
+
+def test_the_gate_keeps_its_error_rate() -> None:
+    """Of candidates that lie exactly the margin below the champion, about one in twenty passes."""
+    rng = np.random.default_rng(1)
+    passed = 0
+    for seed in range(200):
+        truth = rng.random(500) < 0.5
+        champion = np.where(rng.random(500) < 0.80, truth, ~truth) * 0.8 + 0.1
+        challenger = np.where(rng.random(500) < 0.78, truth, ~truth) * 0.8 + 0.1
+        against = paired(champion, 0.5, challenger, 0.5, truth, "accuracy", seed=seed, resamples=200)
+        passed += against.worse(0.02) <= 0.05
+    assert passed / 200 <= 0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5
+
+
+def test_within_the_margin_of_the_champion_passes() -> None:
+    nearly = GOOD.copy()
+    nearly[:4] = 0.45
+    against = paired(GOOD, 0.5, nearly, 0.5, TRUTH, "f1", resamples=200)
+    verdict = judge(Gate(margin=0.05), "f1", measured(nearly), BASELINES, against, [])
+    assert verdict.accepted
+    assert reason(verdict, "champion").figures["margin"] == 0.05
+
+
+def test_a_critical_case_gone_wrong_refuses() -> None:
+    """Every case has its reason, the right ones too."""
+    cases = [
+        CaseResult("night flight", "on time", "on time", passed=True),
+        CaseResult("strike", "late", "on time", passed=False),
+    ]
+    verdict = judge(Gate(), "f1", measured(GOOD), BASELINES, None, cases)
+    assert not verdict.accepted
+    assert reason(verdict, "case:night flight").passed
+    assert "“strike” is answered on time; late was expected" in reason(verdict, "case:strike").text

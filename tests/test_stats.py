@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics
+
+from relevo import stats
+from relevo.gate import METRICS
+from relevo.stats import Scored
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def drawn(rows: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    draw = np.random.default_rng(seed)
+    target = draw.random(rows) < 0.25
+    probability = 1 / (1 + np.exp(-(draw.normal(size=rows) + target - 1.5)))
+    return probability, target
+
+
+def theirs(p: NDArray[np.float64], y: NDArray[np.bool_], threshold: float) -> dict[str, float]:
+    yes = p >= threshold
+    return {
+        "f1": metrics.f1_score(y, yes, zero_division=0),
+        "precision": metrics.precision_score(y, yes, zero_division=0),
+        "recall": metrics.recall_score(y, yes),
+        "pr_auc": metrics.average_precision_score(y, p),
+        "roc_auc": metrics.roc_auc_score(y, p),
+        "brier": metrics.brier_score_loss(y, p),
+        "log_loss": metrics.log_loss(y, p),
+        "accuracy": metrics.accuracy_score(y, yes),
+    }
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(1, 19), st.booleans()), min_size=2, max_size=60),
+    threshold=st.integers(0, 20),
+)
+@settings(max_examples=100, deadline=None)
+def test_measures_are_those_of_scikit_learn(rows: list[tuple[int, bool]], threshold: int) -> None:
+    """With ties in plenty."""
+    p, y = np.array([score for score, _ in rows]) / 20, np.array([outcome for _, outcome in rows])
+    if y.all() or not y.any():
+        return
+    found = stats.measures(Scored(p, threshold / 20), y)
+    assert found == pytest.approx(theirs(p, y, threshold / 20))
+    assert tuple(found) == METRICS
+
+
+def test_a_metric_that_needs_both_classes_is_undefined_without() -> None:
+    p = np.array([0.2, 0.7])
+    found = stats.measures(Scored(p, 0.5), np.array([False, False]))
+    assert math.isnan(found["roc_auc"])
+    assert math.isnan(found["pr_auc"])
+    assert found["accuracy"] == 0.5
+
+
+def test_the_bootstrap_is_that_of_rows() -> None:
+    """Mean and spread of each metric are those of drawing rows with replacement, one sample at a time."""
+    p, y = drawn(400)
+    cells = stats.resampled([Scored(p, 0.3)], y, seed=1, resamples=2000)[0]
+    draw = np.random.default_rng(2)
+    samples = [draw.integers(0, 400, 400) for _ in range(600)]
+    rows = [stats.measures(Scored(p[at], 0.3), y[at]) for at in samples]
+    for name in METRICS:
+        plain = np.array([row[name] for row in rows])
+        assert cells[name].mean() == pytest.approx(plain.mean(), abs=4 * plain.std() / math.sqrt(600))
+        assert cells[name].std() == pytest.approx(plain.std(), rel=0.15)
+
+
+def test_grouped_scores_give_the_same_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With many rows neighbouring scores share a cell, which moves no interval of a value or a difference visibly."""
+    p, y = drawn(9000)
+    other = np.clip(p + np.random.default_rng(5).normal(0, 0.05, 9000), 0.001, 0.999)
+    pair, single = [Scored(p, 0.3), Scored(other, 0.35)], [Scored(p, 0.3)]
+    exact = [stats.resampled(models, y, seed=3, resamples=400) for models in (pair, single)]
+    monkeypatch.setattr(stats, "EXACT", 100)
+    grouped = [stats.resampled(models, y, seed=3, resamples=400) for models in (pair, single)]
+    for name in METRICS:
+        close(grouped[1][0][name], exact[1][0][name])
+        before, after = (found[0][1][name] - found[0][0][name] for found in (exact, grouped))
+        close(after, before)
+
+
+def close(after: NDArray[np.float64], before: NDArray[np.float64]) -> None:
+    spread = before.std()
+    assert after.mean() == pytest.approx(before.mean(), abs=0.3 * spread)
+    assert after.std() == pytest.approx(spread, rel=0.15)
+
+
+def test_resamples_are_the_same_rows_for_all_models() -> None:
+    p, y = drawn(300)
+    first, second = stats.resampled([Scored(p, 0.3), Scored(p.copy(), 0.3)], y, seed=0, resamples=50)
+    for name in METRICS:
+        assert (first[name] == second[name]).all()
+
+
+def test_the_seed_decides() -> None:
+    p, y = drawn(300)
+    first, same, other = (
+        stats.resampled([Scored(p, 0.3)], y, seed=seed, resamples=50)[0]["f1"] for seed in (0, 0, 1)
+    )
+    assert (first == same).all()
+    assert (first != other).any()
+
+
+def test_an_interval_leaves_out_what_is_undefined() -> None:
+    found = stats.interval(0.5, np.array([np.nan, 0.4, 0.6]))
+    assert found.low == pytest.approx(0.405)
+    assert found.high == pytest.approx(0.595)
+    assert math.isnan(stats.interval(0.5, np.array([np.nan])).low)

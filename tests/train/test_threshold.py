@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relevo import stats
+from relevo.train import threshold
+
+
+@given(rows=st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=2, max_size=40))
+@settings(max_examples=100, deadline=None)
+def test_no_cut_is_better(rows: list[tuple[int, bool]]) -> None:
+    """Every possible cut is tried, ties between scores included."""
+    score, target = np.array([s for s, _ in rows]) / 12, np.array([y for _, y in rows])
+    for metric in ("f1", "accuracy"):
+        cut = threshold.best(score, target, metric)
+        found = stats.measures(stats.Scored(score, cut), target)[metric]
+        others = [stats.measures(stats.Scored(score, at / 24), target)[metric] for at in range(26)]
+        assert found == pytest.approx(max(others))
+
+
+def test_the_cut_lies_midway_between_scores() -> None:
+    cut = threshold.best(np.array([0.9, 0.8, 0.4, 0.1]), np.array([True, True, False, False]), "f1")
+    assert cut == pytest.approx(0.6)
+
+
+def test_where_all_should_be_yes_the_cut_is_the_lowest_score() -> None:
+    assert threshold.best(np.array([0.5, 0.3]), np.array([False, True]), "f1") == 0.3
+
+
+def test_where_none_should_be_yes_the_cut_is_above_all() -> None:
+    score = np.array([0.5, 0.3, 0.2])
+    assert threshold.best(score, np.array([False, False, True]), "accuracy") > 0.5
+
+
+@pytest.mark.parametrize("metric", ["precision", "recall", "pr_auc", "roc_auc", "brier", "log_loss"])
+def test_other_metrics_take_the_cut_of_f1(metric: str) -> None:
+    draw = np.random.default_rng(0)
+    score, target = draw.random(200), draw.random(200) < 0.3
+    assert threshold.best(score, target, metric) == threshold.best(score, target, "f1")
