@@ -1,0 +1,359 @@
+"""The lake: Delta tables in folders, written from Arrow streams and read by DuckDB.
+
+A table's name is its path below the lake: ``raw/departures``. A write carries the id of its transaction,
+kept in the table's log with the data: the same id again writes nothing, so a step killed after its commit
+can be run again. Old versions stay readable: nothing is ever removed here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from relevo import disk
+from relevo.casting import literal
+from relevo.errors import RelevoError, WorkspaceError
+from relevo.sql import quote
+from relevo.texts import t
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from deltalake import DeltaTable
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["Lake", "escape_glob", "explained", "first_line", "literal"]
+
+TRIES = 20
+"""How often a write is tried when other writers commit in between."""
+ROW_GROUP = 122_880
+"""Rows per row group: DuckDB's own size. The writer holds one row group in memory."""
+CONFIGURATION = {
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 36500 days",
+}
+UNUSABLE = set("%[]\\^|")
+"""Characters that deltalake 1.6 mistakes for something else in a folder's path."""
+_SYSTEM_ERRORS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTDIR,
+)
+
+
+class Lake:
+    """The tables below ``root``. ``scratch`` is where DuckDB and file conversions put what memory cannot hold."""
+
+    def __init__(
+        self, root: str | Path, *, memory_limit: str = "2GB", threads: int | None = None, scratch: Path
+    ) -> None:
+        if "://" in str(root):
+            raise WorkspaceError(
+                t("The lake {root} is not a folder; only folders can be used so far. Set a path.", root=root)
+            )
+        self.root = os.path.abspath(root)  # noqa: PTH100 - a path's symbolic links stay
+        odd = sorted(set(self.root) & UNUSABLE)
+        if odd:
+            raise WorkspaceError(
+                t(
+                    "The lake's path {root} has {odd} in it, which Delta tables cannot. Set another workspace with"
+                    " RELEVO_WORKSPACE.",
+                    root=self.root,
+                    odd=" ".join(odd),
+                )
+            )
+        self.scratch = scratch
+        self._memory_limit = memory_limit
+        self._threads = threads
+
+    def connect(self) -> DuckDBPyConnection:
+        """Open an engine of its own, without tables: its memory is limited and it never goes to the network."""
+        import duckdb
+
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": self._memory_limit,
+            "temp_directory": str(self.scratch / "duckdb"),
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_community_extensions": False,
+        }
+        if self._threads is not None:
+            config["threads"] = self._threads
+        try:
+            connection = duckdb.connect(config=config)
+        except duckdb.Error as error:
+            raise WorkspaceError(
+                t(
+                    "The engine does not start: {error}. Check memory_limit and threads in relevo.toml.",
+                    error=first_line(error),
+                )
+            ) from error
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute("set enable_progress_bar = false")
+        return connection
+
+    def names(self) -> list[str]:
+        """Names of all tables, in order."""
+        root = Path(self.root)
+        logs = (*root.glob("*/_delta_log"), *root.glob("*/*/_delta_log"))
+        return sorted(log.parent.relative_to(root).as_posix() for log in logs)
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a table of this name."""
+        from deltalake import DeltaTable
+
+        return DeltaTable.is_deltatable(self._path(name))
+
+    def version(self, name: str) -> int:
+        """The newest version of a table; raises ``WorkspaceError`` when it is absent."""
+        return self._open(name).version()
+
+    def columns(self, name: str) -> list[str]:
+        """Names of a table's columns, in order; none when the table is absent."""
+        return [field.name for field in self._open(name).schema().fields] if self.exists(name) else []
+
+    def done(self, name: str, transaction: str) -> int | None:
+        """The version that a transaction made; None when it was not done."""
+        if not self.exists(name):
+            return None
+        made = self._open(name).transaction_version(transaction)
+        return None if made is None else int(made)
+
+    def append(
+        self,
+        name: str,
+        stream: Any,
+        *,
+        transaction: str,
+        partition_by: Sequence[str] = (),
+        check: Callable[[], None] | None = None,
+    ) -> int:
+        """Add the rows of an Arrow C stream, and to the table the columns that it lacks.
+
+        A DuckDB relation is such a stream. Writes nothing when the transaction was done before. Gives the
+        version that the rows made. ``check`` runs after the last row and may still refuse them all by raising;
+        its error, and one of the stream itself, comes out unchanged.
+        """
+        return self._write(
+            name, _Guarded(stream, check), transaction, mode="append", partition_by=partition_by
+        )
+
+    def replace(self, name: str, stream: Any, *, transaction: str) -> int:
+        """Make the stream the table's whole content, columns included; gives the version made.
+
+        When the transaction was done before, nothing is written and the version made then is given, also
+        when it is no longer the newest.
+        """
+        return self._write(name, _Guarded(stream, None), transaction, mode="overwrite", partition_by=())
+
+    def bind(
+        self, connection: DuckDBPyConnection, name: str, *, as_: str, version: int | None = None
+    ) -> None:
+        """Make a view ``as_`` of one version (the newest by default); rows come in no particular order."""
+        self._view(connection, name, quote(as_), version)
+
+    def bind_all(self, connection: DuckDBPyConnection) -> None:
+        """Make a view of every table: ``raw/departures`` becomes ``raw.departures``."""
+        for name in self.names():
+            schema, _, table = name.rpartition("/")
+            if schema:
+                connection.execute(f"create schema if not exists {quote(schema)}")
+            self._view(connection, name, f"{quote(schema or 'main')}.{quote(table)}", None)
+
+    def _path(self, name: str) -> str:
+        return f"{self.root}/{name}"
+
+    def _open(self, name: str, version: int | None = None) -> DeltaTable:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        with explained(self._path(name)):
+            try:
+                return DeltaTable(self._path(name), version=version)
+            except TableNotFoundError as error:
+                raise WorkspaceError(
+                    t(
+                        "There is no table {table} in the lake {root}. `relevo run` makes it.",
+                        table=name,
+                        root=self.root,
+                    )
+                ) from error
+
+    def _write(
+        self, name: str, stream: _Guarded, transaction: str, *, mode: Any, partition_by: Sequence[str]
+    ) -> int:
+        from deltalake.exceptions import CommitFailedError, DeltaError
+
+        for attempt in range(TRIES):
+            try:
+                with explained(self._path(name)):
+                    return self._commit(name, stream, transaction, mode, partition_by)
+            except RelevoError:
+                raise
+            except Exception as error:
+                if stream.failure is not None:
+                    raise stream.failure from None
+                raced = isinstance(error, CommitFailedError) or "already exists" in str(error)
+                if raced and attempt + 1 < TRIES:
+                    continue
+                if isinstance(error, DeltaError | OSError):
+                    raise self._unwritable(name, error) from error
+                raise
+        raise AssertionError(transaction)
+
+    def _commit(
+        self, name: str, stream: _Guarded, transaction: str, mode: Any, partition_by: Sequence[str]
+    ) -> int:
+        from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake
+
+        path = self._path(name)
+        target: str | DeltaTable = path
+        version = 0
+        if self.exists(name):
+            target = self._open(name)
+            made = target.transaction_version(transaction)
+            if made is not None:
+                return int(made)
+            version = target.version() + 1
+        else:
+            Path(path).mkdir(parents=True, exist_ok=True)
+        write_deltalake(
+            target,
+            stream,
+            mode=mode,
+            schema_mode="merge" if mode == "append" else "overwrite",
+            partition_by=list(partition_by) or None,
+            configuration=CONFIGURATION if isinstance(target, str) else None,
+            writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=ROW_GROUP),
+            commit_properties=CommitProperties(
+                max_commit_retries=0,  # a commit makes the version it names, or none
+                app_transactions=[Transaction(transaction, version)],
+            ),
+        )
+        return version
+
+    def _unwritable(self, name: str, error: Exception) -> WorkspaceError:
+        return WorkspaceError(
+            t(
+                "The table {table} of the lake {root} cannot be written: {error}. Try again; if that does not help,"
+                " check the disk.",
+                table=name,
+                root=self.root,
+                error=first_line(error),
+            )
+        )
+
+    def _view(self, connection: DuckDBPyConnection, name: str, qualified: str, version: int | None) -> None:
+        from arro3.core import Table
+
+        table = self._open(name, version)
+        schema = table.schema().to_arrow()
+        empty = f"_empty_{name}"
+        connection.register("_relevo_schema", Table.from_batches([], schema=schema))
+        connection.execute(f"create or replace table {quote(empty)} as select * from _relevo_schema")
+        connection.unregister("_relevo_schema")
+        paths = [f"{self.root}/{name}/{unquote(path)}" for path in _data_files(table)]
+        partitions = table.metadata().partition_columns
+        if not paths:
+            connection.execute(f"create or replace view {qualified} as select * from {quote(empty)}")
+            return
+        found = connection.execute(f"describe {quote(empty)}").fetchall()
+        columns = ", ".join(
+            f"cast(nullif({quote(column)}, '__HIVE_DEFAULT_PARTITION__') as {kind}) as {quote(column)}"
+            if column in partitions
+            else quote(column)
+            for column, kind, *_ in found
+        )
+        hive = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in partitions)
+        reading = (
+            f", hive_partitioning = true, hive_types = {{{hive}}}" if hive else ", hive_partitioning = false"
+        )
+        files = ", ".join(literal(escape_glob(path)) for path in paths)
+        connection.execute(
+            f"create or replace view {qualified} as select {columns} "
+            f"from read_parquet([{files}], union_by_name = true{reading})"
+        )
+        connection.execute(f"drop table {quote(empty)}")
+
+
+def _data_files(table: DeltaTable) -> list[str]:
+    """Paths below the table, percent-encoded as its log has them."""
+    return [str(path) for path in table.get_add_actions()["path"].to_pylist()]
+
+
+class _Guarded:
+    """A stream that remembers what it raised, for its reader wraps that beyond recognition."""
+
+    def __init__(self, stream: Any, check: Callable[[], None] | None) -> None:
+        self._stream, self._check = stream, check
+        self.failure: BaseException | None = None
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        from arro3.core import RecordBatchReader
+
+        reader = RecordBatchReader.from_arrow(self._stream)
+
+        def batches() -> Iterator[Any]:
+            try:
+                yield from reader
+                if self._check is not None:
+                    self._check()
+            except Exception as error:
+                self.failure = error
+                raise
+
+        return RecordBatchReader.from_batches(reader.schema, batches()).__arrow_c_stream__(requested_schema)
+
+
+@contextmanager
+def explained(path: str | Path) -> Iterator[None]:
+    """Turn what DuckDB and deltalake say of disks and memory into ``WorkspaceError``; let the rest through."""
+    try:
+        yield
+    except RelevoError:
+        raise
+    except OSError as error:
+        if error.errno is None:
+            _explain(error, Path(path))
+            raise
+        raise disk.explain(error, Path(path)) from error
+    except Exception as error:
+        _explain(error, Path(path))
+        raise
+
+
+def _explain(error: Exception, path: Path) -> None:
+    text = str(error)
+    if "Out of Memory Error" in text:
+        raise WorkspaceError(
+            t(
+                "The memory limit is too small for this ({error}). Raise memory_limit in relevo.toml.",
+                error=first_line(error),
+            )
+        ) from error
+    number = re.search(r"os error (\d+)|Os \{ code: (\d+)", text)
+    code = int(number[1] or number[2]) if number else None
+    if code is None and "IO Error" in text:
+        code = next((known for known in _SYSTEM_ERRORS if os.strerror(known) in text), None)
+    if code in _SYSTEM_ERRORS:
+        raise disk.explain(OSError(code, os.strerror(code)), path) from error
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of a library's message, without a final period."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def escape_glob(path: str) -> str:
+    """Write a path so that DuckDB takes its ``*``, ``?`` and ``[`` as they are."""
+    return re.sub(r"([*?\[])", r"[\1]", path)
