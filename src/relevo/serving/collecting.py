@@ -1,0 +1,96 @@
+"""Bringing logged predictions into the lake: another process does it, so that this one stays small."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING
+
+from relevo import journal
+from relevo.errors import RelevoError
+from relevo.texts import t
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relevo.journal import Journal
+    from relevo.workspace import Workspace
+
+_NICE = 10
+_PAUSE = 5.0  # seconds between two looks for complete segments
+_LONGEST = 300.0
+PATIENCE = 120.0
+"""Seconds that the last collection may take when the service stops."""
+_log = logging.getLogger(__name__)
+
+
+def backlog(folder: Path) -> int:
+    """Bytes of predictions that are logged and not yet in the lake."""
+    total = 0
+    for path in folder.glob("predictions-*.jsonl"):
+        with suppress(FileNotFoundError):  # collected this moment
+            total += path.stat().st_size
+    return total
+
+
+class Collector:
+    """Starts ``relevo collect`` at low priority whenever a segment of the journal is complete."""
+
+    def __init__(self, workspace: Workspace, open_journal: Journal) -> None:
+        self._workspace = workspace
+        self._journal = open_journal
+        self._child: subprocess.Popen[bytes] | None = None
+        self._pause = _PAUSE
+        self._next = 0.0
+
+    def tick(self) -> None:
+        """Look whether there is something to collect, at most every few seconds; less often while it fails."""
+        if self._child is not None:
+            code = self._child.poll()
+            if code is None:
+                return
+            self._child = None
+            self._pause = _PAUSE if code == 0 else min(2 * self._pause, _LONGEST)
+            self._next = time.monotonic() + self._pause
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + self._pause
+        self._journal.roll()
+        if self._waiting():
+            self._child = self._spawn()
+
+    def finish(self) -> None:
+        """Collect what the closed journal left, and wait for it."""
+        if self._child is not None:
+            self._wait(self._child)
+        if self._waiting():
+            self._wait(self._spawn())
+
+    def _waiting(self) -> bool:
+        try:
+            with closing(journal.closed(self._workspace.logs)) as segments:
+                return next(segments, None) is not None
+        except RelevoError as error:
+            _log.error("%s", error)
+            return False
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "relevo", "collect", str(self._workspace.project)]
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # noqa: S603 - our own
+        with suppress(OSError, AttributeError):  # it is gone already, or this system has no priorities
+            os.setpriority(os.PRIO_PROCESS, child.pid, _NICE)
+        return child
+
+    @staticmethod
+    def _wait(child: subprocess.Popen[bytes]) -> None:
+        try:
+            child.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            _log.warning(
+                "%s",
+                t("Collecting the predictions takes long; process {pid} goes on with it.", pid=child.pid),
+            )

@@ -1,0 +1,138 @@
+"""Following an alias: what it stands for is loaded beside the version that answers, then takes its place.
+
+Everything slow happens in a thread of its own; the event loop only exchanges one reference. A package that
+cannot be loaded is refused and the version before keeps answering; so it does while the ledger is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from relevo.errors import LedgerError, RelevoError
+from relevo.package import ModelPackage
+from relevo.serving.served import Served
+from relevo.texts import t
+
+if TYPE_CHECKING:
+    from relevo.serving.collecting import Collector
+    from relevo.serving.metrics import Metrics
+    from relevo.serving.predict import Predict
+    from relevo.workspace import Workspace
+
+POLL = 0.25
+_RETRY = 5.0  # seconds before a package that could not be loaded is tried again
+_log = logging.getLogger(__name__)
+
+
+class Follower:
+    """Keeps ``predict`` on the version that ``alias`` stands for. ``note`` says what is wrong at the moment."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        project: str,
+        alias: str,
+        predict: Predict,
+        metrics: Metrics,
+        collector: Collector | None,
+        *,
+        poll: float = POLL,
+    ) -> None:
+        self.note = ""
+        self._workspace, self._project, self._alias = workspace, project, alias
+        self._predict, self._metrics, self._collector = predict, metrics, collector
+        self._poll = poll
+        self._token = ""
+        self._again = 0.0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="relevo-follow")
+        self._task: asyncio.Task[None] | None = None
+
+    def look(self) -> Served | None:
+        """Ask the ledger once; returns a version to take over, loaded, or None when nothing is new."""
+        try:
+            found = self._ask()
+        except LedgerError as error:
+            if self._metrics.ledger_up:
+                _log.warning("%s", error)
+            self._metrics.ledger_up, self.note = 0, str(error)
+            return None
+        except RelevoError as error:
+            self._again = time.monotonic() + _RETRY
+            if str(error) != self.note:
+                self._metrics.refused_packages += 1
+                self.note = str(error)
+                _log.error("%s", error)
+            return None
+        if not self._metrics.ledger_up:
+            _log.info("%s", t("The ledger answers again."))
+        self._metrics.ledger_up = 1
+        if found is not None or time.monotonic() >= self._again:
+            self.note = ""
+        return found
+
+    def _ask(self) -> Served | None:
+        ledger = self._workspace.ledger
+        token = ledger.token(self._project)
+        if token == self._token and not self._due():
+            return None
+        release = next(reversed(ledger.releases(self._project, self._alias)), None)
+        answering = self._predict.served
+        if release is None or (answering is not None and answering.version.version == release.version):
+            self._token, self._again = token, 0.0
+            return None
+        version = ledger.version(self._project, release.version)
+        if version is None:
+            raise LedgerError(
+                t(
+                    "{project}: the released version {version} is not registered.",
+                    project=self._project,
+                    version=release.version,
+                )
+            )
+        self._token = token
+        package = ModelPackage.load(self._workspace.blobs.folder(version.digest))
+        self._again = 0.0
+        return Served(package, version, release)
+
+    def _due(self) -> bool:
+        return self._again > 0 and time.monotonic() >= self._again
+
+    def start(self) -> None:
+        """Begin to follow, on the running event loop."""
+        self._task = asyncio.create_task(self._follow())
+
+    async def stop(self) -> None:
+        """Stop following; a package being loaded is waited for and dropped."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
+
+    async def _follow(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._poll)
+            try:
+                found = await loop.run_in_executor(self._thread, self.look)
+                if self._collector is not None:
+                    await loop.run_in_executor(self._thread, self._collector.tick)
+            except Exception:  # noqa: BLE001 - logged with its traceback; what answers goes on answering
+                _log.exception("following %s failed", self._alias)
+                continue
+            if found is not None:
+                self.take(found)
+
+    def take(self, found: Served) -> None:
+        """Let a loaded version answer."""
+        before, version = self._predict.served, found.version.version
+        self._predict.swap(found)
+        if before is None:
+            _log.info("%s", t("Version {version} answers.", version=version))
+            return
+        self._metrics.swaps += 1
+        old = before.version.version
+        _log.info("%s", t("Version {version} answers in place of {before}.", version=version, before=old))

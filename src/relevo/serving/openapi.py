@@ -1,0 +1,189 @@
+"""The service's OpenAPI document: FastAPI's, with predict's entry made from the contract that answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from relevo.serving.problems import KINDS
+from relevo.texts import t
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from relevo.contract import Contract, Field
+    from relevo.serving.served import Served
+
+_TYPES: dict[str, dict[str, Any]] = {
+    "text": {"type": "string"},
+    "integer": {"type": "integer"},
+    "double": {"type": "number"},
+    "boolean": {"type": "boolean"},
+    "date": {"type": "string", "format": "date"},
+    "timestamp": {"type": "string"},  # not "date-time": that has a time zone, these have none
+}
+_LIMITS = {
+    "pattern": "pattern",
+    "min_length": "minLength",
+    "max_length": "maxLength",
+    "ge": "minimum",
+    "gt": "exclusiveMinimum",
+    "le": "maximum",
+    "lt": "exclusiveMaximum",
+}
+_GUESSES: dict[str, Any] = {
+    "text": "A",
+    "integer": 1,
+    "double": 1.5,
+    "boolean": True,
+    "date": "2017-01-31",
+    "timestamp": "2017-01-31 23:30:00",
+}
+_REFUSALS = (400, 413, 415, 422, 500, 503)
+
+
+def field_schema(field: Field) -> dict[str, Any]:
+    """JSON Schema (2020-12) of one field."""
+    schema = dict(_TYPES[field.type])
+    for name, keyword in _LIMITS.items():
+        value = getattr(field, name)
+        if value is None:
+            continue
+        if isinstance(value, str) and keyword != "pattern":  # a date's limit, which the schema cannot say
+            schema["description"] = f"{schema.get('description', '')} {keyword}: {value}.".strip()
+        else:
+            schema[keyword] = value
+    if field.choices is not None:
+        schema["enum"] = list(field.choices)
+    if field.nullable:
+        schema["type"] = [schema["type"], "null"]
+        if "enum" in schema:
+            schema["enum"].append(None)
+    if not field.required:
+        schema["default"] = field.default
+    parts = (field.description.rstrip("."), schema.get("description", ""))
+    schema["description"] = ". ".join(filter(None, parts))
+    schema["examples"] = list(field.examples) or [example(field)]
+    return schema
+
+
+def example(field: Field) -> Any:
+    """A value that the form starts with."""
+    if field.examples:
+        return field.examples[0]
+    if field.choices:
+        return field.choices[0]
+    if not field.required:
+        return field.default
+    limit = next((v for v in (field.ge, field.le) if v is not None), None)
+    return _GUESSES[field.type] if limit is None else limit
+
+
+def request_schema(contract: Contract) -> dict[str, Any]:
+    """JSON Schema of one row."""
+    return {
+        "type": "object",
+        "title": contract.name,
+        "properties": {field.alias: field_schema(field) for field in contract.fields},
+        "required": [field.alias for field in contract.fields if field.required],
+        "additionalProperties": not contract.forbid_unknown,
+        "examples": [{field.alias: example(field) for field in contract.fields}],
+    }
+
+
+def answer_schema(labels: tuple[str, str]) -> dict[str, Any]:
+    """JSON Schema of one answer; ``labels`` are (negative, positive)."""
+    negative, positive = labels
+    properties = {
+        "id": {
+            "type": "string",
+            "format": "uuid",
+            "description": t("The prediction's id (UUIDv7), as logged."),
+        },
+        "probability": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "description": t("The calibrated probability of “{label}”.", label=positive),
+        },
+        "decision": {"type": "boolean", "description": t("Whether the probability reaches the threshold.")},
+        "label": {"type": "string", "enum": [negative, positive], "description": t("The decision in words.")},
+        "threshold": {"type": "number"},
+        "version": {"type": "string", "description": t("The model's version that answered.")},
+    }
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def predict_path(served: Served | None, *, max_rows: int, max_body: int) -> dict[str, Any]:
+    """Predict's entry; with a bare object as its schema while there is no version that answers."""
+    labels = served.package.labels if served else ("", "")
+    row = request_schema(served.package.request) if served else {"type": "object"}
+    many = {"type": "array", "items": row, "minItems": 1, "maxItems": max_rows}
+    answer = answer_schema(labels)
+    answers: dict[str, Any] = {
+        "200": {
+            "description": t("One answer for an object; a list in the same order for a list."),
+            "content": {
+                "application/json": {"schema": {"oneOf": [answer, {"type": "array", "items": answer}]}}
+            },
+        }
+    }
+    for status in _REFUSALS:
+        titles = [kind.title() for kind in KINDS.values() if kind.status == status]
+        answers[str(status)] = {
+            "description": " ".join(titles),
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+    return {
+        "post": {
+            "summary": t("Predict one row or a list of rows."),
+            "description": t(
+                "At most {rows} rows and {bytes} bytes. Every answered prediction is logged.",
+                rows=max_rows,
+                bytes=max_body,
+            ),
+            "operationId": "predict",
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": {"oneOf": [row, many]}}},
+            },
+            "responses": answers,
+        }
+    }
+
+
+def other_paths(paths: Mapping[str, Any]) -> dict[str, Any]:
+    """Give FastAPI's entries of the other routes their summaries, and leave the two about themselves out."""
+    summaries = {
+        "/v1/model": t("The version that answers: its release, metrics, features and contract."),
+        "/health": t("Whether the process lives."),
+        "/ready": t("Whether there is a version that answers; 503 until there is."),
+        "/metrics": t("Counters in Prometheus' text format."),
+    }
+    return {
+        path: {"get": {**paths[path]["get"], "summary": summary, "description": summary}}
+        for path, summary in summaries.items()
+    }
+
+
+def problem_schema() -> dict[str, Any]:
+    """JSON Schema of a problem (RFC 9457)."""
+    problem = {
+        "type": "object",
+        "properties": {
+            "row": {"type": "integer", "description": t("Place in the list, from 0.")},
+            "field": {"type": "string"},
+            "problem": {"type": "string"},
+        },
+        "required": ["field", "problem"],
+    }
+    return {
+        "type": "object",
+        "properties": {
+            "type": {"type": "string", "format": "uri-reference"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "problems": {"type": "array", "items": problem},
+        },
+        "required": ["type", "title", "status", "detail"],
+    }

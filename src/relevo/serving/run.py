@@ -1,0 +1,127 @@
+"""Running the service in this process, until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+from relevo.errors import WorkspaceError
+from relevo.extras import need
+from relevo.texts import t
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from uvicorn import Config
+
+    from relevo.workspace import Workspace
+
+_SWITCH = 0.0005  # seconds; how long a thread that loads a package may keep the event loop waiting
+_KEEP_ALIVE = 75
+_FAREWELL = 30  # seconds that requests under way have to finish
+
+
+def run(
+    workspace: Workspace,
+    project_name: str,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    alias: str = "champion",
+    ready: Callable[[str, str], None] | None = None,
+) -> None:
+    """Serve over HTTP and block until SIGTERM or SIGINT; port 0 takes a free one.
+
+    ``ready`` is called with the address and the version that answers (empty when there is none yet) once
+    requests are accepted; by default one line is printed. Raises ``WorkspaceError`` when the address is
+    taken or predictions could not be logged, ``ExtraMissingError`` without the extra ``serve``.
+    """
+    for module in ("fastapi", "uvicorn", "httptools", "uvloop"):
+        need(module, "serve")
+    from uvicorn import Server as Uvicorn
+
+    from relevo.serving.app import create_app
+
+    sys.setswitchinterval(_SWITCH)
+    _log_to_stderr()
+    listener = _listen(host, port)
+    app = create_app(workspace, project_name, alias=alias)
+
+    class Server(Uvicorn):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            served = app.predict.served
+            (ready or _print)(_address(listener), served.version.version if served else "")
+
+    server = Server(configuration(app))
+    app.predict.in_flight = server.server_state.tasks
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(
+            number, lambda *_: None
+        )  # uvicorn raises the signal again when all is done: then we return
+    server.run([listener])
+
+
+def configuration(app: Any) -> Config:
+    """The HTTP server's settings: uvloop, httptools, no access log."""
+    from uvicorn import Config
+
+    return Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        interface="asgi3",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=_FAREWELL,
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise WorkspaceError(
+            t(
+                "{host}:{port} cannot be listened on ({error}). Choose another --port, or 0 for a free one.",
+                host=host,
+                port=port,
+                error=error.strerror,
+            )
+        ) from error
+    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _print(address: str, version: str) -> None:
+    if version:
+        line = t("ready: {address} answers with version {version}.", address=address, version=version)
+    else:
+        line = t("ready: {address} waits for a first version. Type: relevo run", address=address)
+    print(line, flush=True)  # noqa: T201 - for whoever started it in a terminal
+
+
+def _log_to_stderr() -> None:
+    """Show the service's own messages, and the server's warnings, unless the caller set up logging."""
+    if logging.getLogger().handlers:
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.getLogger().addHandler(handler)
+    logging.getLogger("relevo").setLevel(logging.INFO)

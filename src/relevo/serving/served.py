@@ -1,0 +1,106 @@
+"""A released version, ready to answer: all that does not change between two answers is made once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from pydantic_core import ValidationError
+
+from relevo.online import FeatureError
+from relevo.records import now
+from relevo.serving.problems import SHOWN, Defect, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from relevo.package import ModelPackage
+    from relevo.records import ModelVersion, Release
+    from relevo.serving.metrics import Metrics
+
+Row = tuple[Any, ...]
+
+
+class Served:
+    """A package under the version and the release that brought it."""
+
+    def __init__(self, package: ModelPackage, version: ModelVersion, release: Release) -> None:
+        self.package = package
+        self.version = version
+        self.release = release
+        self.loaded_at = now()
+        self.decided = [0, 0]
+        """Answers so far, negative and positive."""
+        self._validate = package.validators.one.validate_python
+        self._fields = len(package.request.fields)
+        self._compute, self._lookups = package.online, package.lookups
+        dumps = orjson.dumps
+        self._logged_middle = b'"project":%b,"version":%b,"digest":%b,"probability":' % (
+            dumps(version.project),
+            dumps(version.version),
+            dumps(version.digest),
+        )
+        decided = [
+            b',"decision":%b,"label":%b' % (dumps(bool(positive)), dumps(label))
+            for positive, label in enumerate(package.labels)
+        ]
+        self._logged_end = [b'%b,"request":' % part for part in decided]
+        self._answer_end = [
+            b'%b,"threshold":%b,"version":%b}' % (part, dumps(package.threshold), dumps(version.version))
+            for part in decided
+        ]
+
+    def features(self, received: object, metrics: Metrics, number: int | None = None) -> Row:
+        """Validate one row as received and compute its features; raises ``Refusal``.
+
+        ``number`` is the row's place in a list.
+        """
+        try:
+            row: Mapping[str, Any] = self._validate(received)
+        except ValidationError as error:
+            defects = _defects(error, number)
+            raise Refusal("contract", defects=defects, more=error.error_count() > len(defects)) from None
+        try:
+            features = self._compute(row, self._lookups)
+        except FeatureError as error:
+            name = getattr(error, "feature", "features")
+            raise Refusal("contract", defects=[Defect(number, name, "feature", {})]) from None
+        if len(row) > self._fields:
+            metrics.unknown_fields += len(row) - self._fields
+        return features
+
+    def answer(
+        self, ids: Sequence[bytes], at: bytes, rows: Sequence[Row], requests: Sequence[bytes]
+    ) -> tuple[list[bytes], bytes]:
+        """Answer n ≥ 1 rows at the time ``at`` with one call of the model: the answers' JSON and the journal's lines.
+
+        A row for which the model has no probability (an infinite feature) has an empty answer and no line.
+        """
+        found = self.package.score(rows).tolist()
+        threshold, dumps = self.package.threshold, orjson.dumps
+        middle = b'"at":"%b",%b' % (at, self._logged_middle)
+        answers: list[bytes] = []
+        lines: list[bytes] = []
+        positives = 0
+        for identity, probability, request in zip(ids, found, requests, strict=True):
+            if probability != probability:  # noqa: PLR0124 - NaN
+                answers.append(b"")
+                continue
+            decision = probability >= threshold
+            positives += decision
+            shown = dumps(probability)
+            answers.append(b'{"id":"%b","probability":%b%b' % (identity, shown, self._answer_end[decision]))
+            lines.append(
+                b'{"id":"%b",%b%b%b%b}\n' % (identity, middle, shown, self._logged_end[decision], request)
+            )
+        self.decided[0] += len(lines) - positives
+        self.decided[1] += positives
+        return answers, b"".join(lines)
+
+
+def _defects(error: ValidationError, number: int | None) -> list[Defect]:
+    found = []
+    for item in error.errors(include_url=False, include_input=False)[:SHOWN]:
+        field = str(item["loc"][0]) if item["loc"] else "body"
+        found.append(Defect(number, field, item["type"], item.get("ctx", {})))
+    return found
