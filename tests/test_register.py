@@ -159,8 +159,20 @@ class TestRegister:
 
     def test_the_same_package_again_is_the_same_version(self, workspace: Workspace, tmp_path: Path) -> None:
         first = register(workspace, made(tmp_path / "p"), verdict=ACCEPTED, run="r1")
-        assert register(workspace, made(tmp_path / "p"), verdict=REFUSED, run="r2") == first
+        assert register(workspace, made(tmp_path / "p"), verdict=ACCEPTED, run="r2") == first
         assert workspace.ledger.versions("flights") == [first]
+
+    @pytest.mark.parametrize(("before", "after"), [(REFUSED, ACCEPTED), (ACCEPTED, REFUSED)])
+    def test_a_package_judged_otherwise_gets_a_number_of_its_own(
+        self, workspace: Workspace, tmp_path: Path, before: Verdict, after: Verdict
+    ) -> None:
+        first = register(workspace, made(tmp_path / "p"), verdict=before, run="r1")
+        second = register(workspace, made(tmp_path / "p"), verdict=after, run="r2")
+        assert (second.version, second.digest, second.verdict) == ("1.0.1", first.digest, after)
+        assert second.change.endswith("It is the package of 1.0.0, judged anew.")
+        assert register(workspace, made(tmp_path / "p"), verdict=before, run="r3") == first
+        assert register(workspace, made(tmp_path / "p"), verdict=after, run="r4") == second
+        assert workspace.ledger.version("flights", "1.0.0") == first
 
     def test_refused_versions_take_numbers_too(self, workspace: Workspace, tmp_path: Path) -> None:
         numbers = []

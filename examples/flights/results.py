@@ -8,6 +8,7 @@ ROC-AUC of at least .64, on a random tenth F1 of at least .43.
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -25,7 +26,8 @@ def measure(source: Path, split: TimeSplit | StratifiedSplit) -> dict[str, Any]:
     """Run the lifecycle on one split in a workspace of its own; return models by name with their metrics."""
     definition = load(HERE, sets={"departures": str(source)}).replace(split=split)
     with tempfile.TemporaryDirectory() as folder:
-        workspace = Workspace.open(HERE, root=Path(folder))
+        os.environ["RELEVO_WORKSPACE"] = folder
+        workspace = Workspace.open(HERE)
         ended = run(definition, workspace)
         steps = {step.name: step for step in workspace.ledger.steps(ended.id)}
         record = json.loads(workspace.blobs.get(steps["evaluate"].output["blob"]))
@@ -34,6 +36,7 @@ def measure(source: Path, split: TimeSplit | StratifiedSplit) -> dict[str, Any]:
     models = {name: record["evaluation"], **record["baselines"]}
     return {
         "status": ended.status,
+        "failed": [r["text"] for r in steps["judge"].output["verdict"]["reasons"] if not r["passed"]],
         "seconds": seconds,
         "rows": record["evaluation"]["rows"],
         "champion": name,
@@ -52,7 +55,9 @@ def shown(figure: dict[str, float | None]) -> str:
 
 def failures(results: dict[str, Any]) -> list[str]:
     """Name each floor that was missed."""
-    found = []
+    found = [
+        f"{split}: {'; '.join(r['failed'])}" for split, r in results.items() if r["status"] != "released"
+    ]
     for (split, metric), floor in FLOORS.items():
         value = results[split]["models"][results[split]["champion"]][metric]["value"]
         if value < floor:
@@ -81,6 +86,8 @@ def main() -> None:
             print(
                 f"\n{name}: {found['rows']:,} held-out rows, {found['status']} after {found['seconds']:.0f} s"
             )
+            for reason in found["failed"]:
+                print(f"  ✗ {reason}")
             print(f"| model | {' | '.join(SHOWN)} |\n|---{'|---' * len(SHOWN)}|")
             for model, metrics in found["models"].items():
                 print(f"| {model} | {' | '.join(shown(metrics[metric]) for metric in SHOWN)} |")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+TROUBLES = _FULL | _DENIED
+"""What a user mends at the disk, not in what was asked."""
 _GUARD = ".lock"
 
 

@@ -49,13 +49,15 @@ def next_version(previous: str | None, old: Manifest | None, new: Manifest) -> t
     changed = _changes(old, new)
     if changed:
         return f"{major}.{minor + 1}.0", t("Minor: {changes}.", changes="; ".join(changed))
-    return f"{major}.{minor}.{patch + 1}", t("Patch: new data or settings only.")
+    why = t("Patch: nothing changed.") if old == new else t("Patch: new data or settings only.")
+    return f"{major}.{minor}.{patch + 1}", why
 
 
 def register(workspace: Workspace, package: Path, *, verdict: Verdict, run: str) -> ModelVersion:
-    """Store a package's folder and register it; the same package again gives the version that it has.
+    """Store a package's folder and register it; the same package judged alike again has its version already.
 
-    Raises ``PackageError`` when the folder is not a whole package.
+    A package that was refused and is now accepted, or the other way round, gets a number of its own: what
+    is recorded of the earlier one stays true. Raises ``PackageError`` when the folder is not a whole package.
     """
     try:
         raw = (package / "manifest.json").read_bytes()
@@ -67,18 +69,21 @@ def register(workspace: Workspace, package: Path, *, verdict: Verdict, run: str)
     digest = digests.of_bytes(raw)
     workspace.blobs.put_folder(package, digest)
     ledger, project = workspace.ledger, manifest.project
-    known = ledger.version(project, digest)
-    if known is not None:
-        return known
-    newest = next(iter(ledger.versions(project)), None)
-    old = _stored(workspace, newest.digest) if newest else None
-    number, change = next_version(newest.version if newest else None, old, manifest)
+    status = "accepted" if verdict.accepted else "refused"
+    known = ledger.versions(project)
+    same = [version for version in known if version.digest == digest]
+    for version in same:
+        if version.status == status:
+            return version
+    number, change = _next(workspace, known[0] if known else None, manifest)
+    if same:
+        change += " " + t("It is the package of {version}, judged anew.", version=same[0].version)
     version = ModelVersion(
         project=project,
         version=number,
         digest=digest,
         run=run,
-        status="accepted" if verdict.accepted else "refused",
+        status=status,
         algorithm=manifest.algorithm,
         metrics=manifest.metrics,
         verdict=verdict,
@@ -88,15 +93,22 @@ def register(workspace: Workspace, package: Path, *, verdict: Verdict, run: str)
     return _add(workspace, version)
 
 
+def _next(workspace: Workspace, newest: ModelVersion | None, manifest: Manifest) -> tuple[str, str]:
+    if newest is None:
+        return next_version(None, None, manifest)
+    return next_version(newest.version, _stored(workspace, newest.digest), manifest)
+
+
 def _add(workspace: Workspace, version: ModelVersion) -> ModelVersion:
+    ledger, project = workspace.ledger, version.project
     try:
-        workspace.ledger.add_version(version)
+        ledger.add_version(version)
     except LedgerError:
-        known = workspace.ledger.version(version.project, version.digest)
-        if known is None:
-            raise
-        return known  # another process registered the same package meanwhile
-    return workspace.ledger.version(version.project, version.digest) or version
+        for known in ledger.versions(project):
+            if (known.digest, known.status) == (version.digest, version.status):
+                return known  # another process registered the same package meanwhile
+        raise
+    return ledger.version(project, version.version) or version
 
 
 def _stored(workspace: Workspace, digest: str) -> Manifest | None:

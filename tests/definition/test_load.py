@@ -37,7 +37,7 @@ def test_the_flights_project_has_no_mistake(folder: Path) -> None:
     definition = load(folder)
     assert definition.name == "flights"
     assert {column.type for column in definition.plan.features} == {"text", "boolean", "integer"}
-    assert [case.expected for case in definition.cases] == [False, False]
+    assert [case.expected for case in definition.cases] == [False, False, True]
     assert definition.project.root == folder.resolve()
 
 

@@ -181,6 +181,16 @@ class LedgerConformance:
         with pytest.raises(LedgerError, match=r"1\.0\.0 is registered already"):
             ledger.add_version(replace(version, **changes))
 
+    def test_a_package_judged_anew_has_a_second_number(self, ledger: Ledger, project: str) -> None:
+        refused = replace(a_version(project, "1.0.0"), status="refused")
+        accepted = replace(refused, version="1.0.1", status="accepted")
+        ledger.add_version(refused)
+        ledger.add_version(accepted)
+        assert ledger.version(project, accepted.digest) == accepted
+        assert ledger.version(project, "1.0.0") == refused
+        ledger.release(project, "champion", "1.0.1", who="ana", why="", act="promote")
+        ledger.verify(project)
+
     def test_versions_are_listed_newest_first(self, released: Ledger, project: str) -> None:
         assert [version.version for version in released.versions(project)] == ["1.1.0", "1.0.1", "1.0.0"]
 

@@ -175,12 +175,16 @@ class Ledger:
     # Versions
 
     def add_version(self, version: ModelVersion) -> None:
-        """Register a version; raises ``LedgerError`` when its number or its package is registered already."""
+        """Register a version; a package has one number as accepted and one as refused, if it was judged so.
+
+        Raises ``LedgerError`` when the number, or the package with this status, is registered already.
+        """
+        judged_so = (versions.c.digest == version.digest) & (versions.c.status == version.status)
         with self._database.writing() as connection:
             taken = connection.execute(
                 select(versions.c.version).where(
                     versions.c.project == version.project,
-                    (versions.c.version == version.version) | (versions.c.digest == version.digest),
+                    (versions.c.version == version.version) | judged_so,
                 )
             ).scalar()
             if taken is not None:
@@ -198,7 +202,7 @@ class Ledger:
                 connection.execute(insert(heads), head)
 
     def version(self, project: str, version: str) -> ModelVersion | None:
-        """Read a version by its number or its package's digest; None when it is not registered."""
+        """Read a version by its number or its package's digest, the accepted one first; None when there is none."""
         with self._database.reading() as connection:
             return self._version(connection, project, version)
 
@@ -304,7 +308,7 @@ class Ledger:
     @staticmethod
     def _version(connection: Connection, project: str, version: str) -> ModelVersion | None:
         same = (versions.c.version == version) | (versions.c.digest == version)
-        query = select(versions).where(versions.c.project == project, same)
+        query = select(versions).where(versions.c.project == project, same).order_by(versions.c.status)
         row = connection.execute(query).mappings().first()
         return rows.version(row) if row else None
 

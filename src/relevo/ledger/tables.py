@@ -116,7 +116,7 @@ versions = Table(
     Column("change", Text, nullable=False),
     Column("created_at", String(40), nullable=False),
     UniqueConstraint("project", "version"),
-    UniqueConstraint("project", "digest"),
+    UniqueConstraint("project", "digest", "status"),  # a package judged anew has a second number
 )
 
 releases = Table(

@@ -1,0 +1,146 @@
+"""``serve``, ``predict``, ``score`` and ``collect``: answering with a released model."""
+
+from __future__ import annotations
+
+import json as json_
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from relevo import validation
+from relevo.cli.output import document, say
+from relevo.errors import LedgerError, RequestError
+from relevo.online import FeatureError
+from relevo.package import ModelPackage
+from relevo.texts import t
+from relevo.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def released(workspace: Workspace, version: str = "") -> tuple[str, ModelPackage]:
+    """The champion's version and package, or another version's; raises ``LedgerError`` when there is none."""
+    name = workspace.project_name()
+    found = workspace.ledger.version(name, version) if version else workspace.ledger.champion(name)
+    if found is None:
+        problem = (
+            t("There is no version {version}.", version=version)
+            if version
+            else t("Nothing was released yet.")
+        )
+        raise LedgerError(problem + " " + t("See `relevo versions`; `relevo run` makes one."))
+    return found.version, ModelPackage.load(workspace.blobs.folder(found.digest))
+
+
+def serve(folder: Path, host: str, port: int, *, json: bool) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    from relevo import serving
+
+    workspace = Workspace.open(folder, create=False)
+    name = workspace.project_name()
+
+    def ready(url: str, version: str) -> None:
+        if json:
+            document({"url": url, "version": version})
+        else:
+            shown = version or t("no version yet")
+            say(
+                t(
+                    "Serving {project} ({version}) at {url}; documentation at {url}/docs.",
+                    project=name,
+                    version=shown,
+                    url=url,
+                )
+            )
+        sys.stdout.flush()
+
+    serving.run(workspace, name, host=host, port=port, ready=ready)
+
+
+def _given(words: list[str], package: ModelPackage) -> Any:
+    text = sys.stdin.read() if words == ["-"] else " ".join(words)
+    if words != ["-"] and "=" in words[0] and not text.lstrip().startswith(("{", "[")):
+        wrong = [word for word in words if "=" not in word]
+        if wrong:
+            raise RequestError([{"field": word, "problem": t("it is not FIELD=VALUE.")} for word in wrong])
+        return {
+            name: value if value != "" else None for name, value in (word.split("=", 1) for word in words)
+        }
+    try:
+        return json_.loads(text)
+    except json_.JSONDecodeError as error:
+        example = json_.dumps({field.alias: "…" for field in package.request.fields[:2]}, ensure_ascii=False)
+        problem = t("it is not JSON ({error}). Write for example {example}", error=error, example=example)
+        raise RequestError([{"field": "body", "problem": problem}]) from error
+
+
+def _requests(given: Any, package: ModelPackage) -> list[dict[str, Any]]:
+    """Validate an object or each of a list; raises ``RequestError`` with the problems of all rows, from 0."""
+    found, problems = [], []
+    for number, row in enumerate(given if isinstance(given, list) else [given]):
+        try:
+            valid = validation.validate(package.validators, row)
+            package.features(valid)
+            found.append(valid)
+        except RequestError as error:
+            problems += [{"row": number, **problem} for problem in error.problems]
+        except FeatureError as error:
+            problems.append({"row": number, "field": "body", "problem": str(error)})
+    if problems and not isinstance(given, list):
+        problems = [{name: v for name, v in problem.items() if name != "row"} for problem in problems]
+    if problems:
+        raise RequestError(problems)
+    return found
+
+
+def predict(words: list[str], folder: Path, version: str, *, json: bool) -> None:
+    """Answer one request or a list."""
+    number, package = released(Workspace.open(folder, create=False), version)
+    given = _given(words, package)
+    requests = _requests(given, package)
+    answers = [
+        {**asdict(a), "threshold": package.threshold, "version": number} for a in package.predict(requests)
+    ]
+    if json:
+        document(answers if isinstance(given, list) else answers[0])
+        return
+    for answer in answers:
+        say(
+            t(
+                "{label} (probability {probability:.4f}, threshold {threshold:.4f}, version {version})",
+                **answer,
+            )
+        )
+
+
+def score(source: Path, destination: Path, folder: Path, version: str, *, json: bool) -> None:
+    """Score a file."""
+    from relevo.score import score as score_
+
+    workspace = Workspace.open(folder, create=False)
+    number, package = released(workspace, version)
+    found = score_(workspace.lake, package, source, destination)
+    if json:
+        document({**asdict(found), "version": number, "path": str(destination)})
+        return
+    say(
+        t(
+            "{rows:,} rows: {positive:,} {label}, {refused:,} refused; version {version}; written to {path}",
+            **asdict(found),
+            label=package.labels[True],
+            version=number,
+            path=destination,
+        )
+    )
+
+
+def collect(folder: Path, *, json: bool) -> None:
+    """Bring logged predictions into the lake."""
+    from relevo.collect import collect as collect_
+
+    rows = collect_(Workspace.open(folder, create=False), report=None if json else say)
+    if json:
+        document({"rows": rows})
+    else:
+        say(t("{rows:,} predictions collected.", rows=rows))

@@ -1,0 +1,199 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relevo.texts import t
+
+app = typer.Typer(
+    help=t("From a tabular classifier to a served, judged, rolled-back-able model."),
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Folder = Annotated[Path, typer.Argument(help=t("The project's folder."))]
+Of = Annotated[
+    Path,
+    typer.Option(
+        "--project", "-p", envvar="RELEVO_PROJECT", help=t("The project's folder; here by default.")
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help=t("Print one JSON document."))]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", metavar="TABLE=PATH", help=t("Read a table from another file."))
+]
+Why = Annotated[str, typer.Option("--why", help=t("The reason, for the history."))]
+HERE = Path()
+
+
+@app.command(help=t("Walk from the data to a released version; does only what is new."))
+def run(
+    project: Folder = HERE,
+    set_: Sets = None,
+    trials: Annotated[int | None, typer.Option(min=1, help=t("Trials for each candidate."))] = None,
+    seconds: Annotated[float | None, typer.Option(min=1, help=t("Seconds for each candidate."))] = None,
+    json: Json = False,
+) -> None:
+    """Run the lifecycle."""
+    from relevo.cli.running import run as command
+
+    command(project, set_ or [], trials, seconds, json=json)
+
+
+@app.command(help=t("Check the project's definition and tell all mistakes."))
+def check(project: Folder = HERE, json: Json = False) -> None:
+    """Check a project."""
+    from relevo.cli.running import check as command
+
+    command(project, json=json)
+
+
+@app.command(help=t("Do one step of a run, for an orchestrator."))
+def step(
+    name: Annotated[str, typer.Argument(help=t("The step: ingest, clean, examples, train:NAME, …"))],
+    run_id: Annotated[str, typer.Option("--run", help=t("The run's id; a new one begins a run."))],
+    project: Of = HERE,
+    set_: Sets = None,
+    json: Json = False,
+) -> None:
+    """Do one step."""
+    from relevo.cli.running import step as command
+
+    command(name, run_id, project, set_ or [], json=json)
+
+
+@app.command(help=t("Serve the champion over HTTP; follows promotions without a restart."))
+def serve(
+    project: Folder = HERE,
+    host: Annotated[str, typer.Option(help=t("The address to listen on."))] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help=t("The port; 0 takes a free one."))] = 8000,
+    json: Json = False,
+) -> None:
+    """Serve."""
+    from relevo.cli.answering import serve as command
+
+    command(project, host, port, json=json)
+
+
+@app.command(help=t("Answer a request given as JSON, FIELD=VALUE pairs, or - for standard input."))
+def predict(
+    request: Annotated[list[str], typer.Argument(help=t("JSON, FIELD=VALUE pairs, or -."))],
+    project: Of = HERE,
+    version: Annotated[str, typer.Option(help=t("Another version than the champion."))] = "",
+    json: Json = False,
+) -> None:
+    """Predict."""
+    from relevo.cli.answering import predict as command
+
+    command(request, project, version, json=json)
+
+
+@app.command(help=t("Score a CSV or Parquet file in constant memory; every row is kept."))
+def score(
+    source: Annotated[Path, typer.Argument(metavar="IN", help=t("CSV, TSV, Parquet or JSON lines."))],
+    destination: Annotated[Path, typer.Argument(metavar="OUT", help=t("CSV or Parquet, by its ending."))],
+    project: Of = HERE,
+    version: Annotated[str, typer.Option(help=t("Another version than the champion."))] = "",
+    json: Json = False,
+) -> None:
+    """Score a file."""
+    from relevo.cli.answering import score as command
+
+    command(source, destination, project, version, json=json)
+
+
+@app.command(help=t("Show the champion, the last run and its steps, the data, and the predictions."))
+def status(project: Folder = HERE, project_: Of = HERE, json: Json = False) -> None:
+    """Show the status."""
+    from relevo.cli.registry import status as command
+
+    command(_either(project, project_), json=json)
+
+
+@app.command(help=t("List the registered versions."))
+def versions(project: Folder = HERE, project_: Of = HERE, json: Json = False) -> None:
+    """List versions."""
+    from relevo.cli.registry import versions as command
+
+    command(_either(project, project_), json=json)
+
+
+@app.command(help=t("List every release and verify the chain that links them."))
+def history(project: Folder = HERE, project_: Of = HERE, json: Json = False) -> None:
+    """List releases."""
+    from relevo.cli.registry import history as command
+
+    command(_either(project, project_), json=json)
+
+
+@app.command(help=t("Make a registered version the champion."))
+def promote(
+    version: Annotated[str, typer.Argument(help=t("The version, such as 1.2.0."))],
+    project: Of = HERE,
+    why: Why = "",
+    json: Json = False,
+) -> None:
+    """Promote a version."""
+    from relevo.cli.registry import promote as command
+
+    command(version, project, why, json=json)
+
+
+@app.command(help=t("Go back to the version before, to a version, or to what was champion at a time."))
+def rollback(
+    project: Of = HERE,
+    to: Annotated[str, typer.Option(metavar="VERSION|TIME", help=t("A version, or a time (ISO 8601)."))] = "",
+    why: Why = "",
+    json: Json = False,
+) -> None:
+    """Roll back."""
+    from relevo.cli.registry import rollback as command
+
+    command(project, to, why, json=json)
+
+
+@app.command(help=t("Query the lake: raw.*, clean.*, quarantine.*, examples.* and predictions."))
+def sql(
+    query: Annotated[str, typer.Argument(help=t("One SQL query, read only."))],
+    project: Of = HERE,
+    json: Json = False,
+) -> None:
+    """Query the lake."""
+    from relevo.cli.query import sql as command
+
+    command(query, project, json=json)
+
+
+@app.command(help=t("Bring the predictions that were logged into the lake."))
+def collect(project: Folder = HERE, json: Json = False) -> None:
+    """Collect predictions."""
+    from relevo.cli.answering import collect as command
+
+    command(project, json=json)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from relevo import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help=t("Print the version."))
+    ] = False,
+) -> None:
+    """Take the options that come before a command."""
+
+
+def _either(argument: Path, option: Path) -> Path:
+    return option if argument == HERE else argument

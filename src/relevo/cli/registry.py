@@ -1,0 +1,208 @@
+"""``status``, ``versions``, ``history``, ``promote`` and ``rollback``: reading and moving what is recorded."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from relevo import lifecycle
+from relevo.cli.output import document, say, table
+from relevo.collect import collect
+from relevo.texts import t
+from relevo.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relevo.records import ModelVersion, Release, Step
+
+MIB = 1 << 20
+CHAMPION = "champion"
+
+
+def _open(folder: Path) -> tuple[Workspace, str]:
+    workspace = Workspace.open(folder, create=False)
+    return workspace, workspace.project_name()
+
+
+def _who() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def _figure(metrics: Any, name: str) -> str:
+    found = metrics.get("metrics", {}).get(name)
+    return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]" if found else ""
+
+
+def status(folder: Path, *, json: bool) -> None:
+    """Show the champion, the last run, the data and the predictions."""
+    workspace, name = _open(folder)
+    collect(workspace)
+    champion = workspace.ledger.champion(name)
+    runs = workspace.ledger.runs(name, limit=1)
+    steps = workspace.ledger.steps(runs[0].id) if runs else []
+    data = _data(workspace, name)
+    predictions = _predictions(workspace, name)
+    if json:
+        document(
+            {
+                "project": name,
+                "champion": asdict(champion) if champion else None,
+                "run": asdict(runs[0]) if runs else None,
+                "steps": [asdict(step) for step in steps],
+                "data": data,
+                "predictions": predictions,
+            }
+        )
+        return
+    say(t("Project {name}", name=name))
+    say(t("Champion: {version}", version=_described(champion) if champion else "-"))
+    table((t("table"), t("rows"), t("in quarantine")), [list(row.values()) for row in data])
+    table(
+        (t("version"), t("predictions"), t("positive"), t("last")),
+        [list(row.values()) for row in predictions],
+    )
+    if runs:
+        say(
+            t(
+                "Last run: {run}, {status}. {message}",
+                run=runs[0].id,
+                status=runs[0].status,
+                message=runs[0].message,
+            )
+        )
+        _steps(steps)
+
+
+def _described(version: ModelVersion) -> str:
+    f1, roc_auc = (_figure(version.metrics, name) for name in ("f1", "roc_auc"))
+    return f"{version.version} ({version.algorithm}), F1 {f1}, ROC-AUC {roc_auc}"
+
+
+def _steps(steps: list[Step]) -> None:
+    columns = (
+        t("step"),
+        t("status"),
+        t("seconds"),
+        "CPU s",
+        "MiB",
+        t("rows in"),
+        t("rows out"),
+        t("bytes in"),
+        t("bytes out"),
+    )
+    rows = [
+        (
+            s.name,
+            s.status,
+            f"{s.wall_seconds:.2f}",
+            f"{s.cpu_seconds:.2f}",
+            f"{s.peak_rss_bytes / MIB:.0f}",
+            s.rows_in,
+            s.rows_out,
+            s.bytes_in,
+            s.bytes_out,
+        )
+        for s in steps
+    ]
+    table(columns, rows)
+
+
+def _data(workspace: Workspace, name: str) -> list[dict[str, Any]]:
+    found = []
+    for place in workspace.lake.names():
+        snapshot = workspace.ledger.newest_snapshot(place, project=name)
+        if snapshot is not None:
+            found.append({"table": place, "rows": snapshot.rows, "quarantined": snapshot.quarantined})
+    return found
+
+
+def _predictions(workspace: Workspace, name: str) -> list[dict[str, Any]]:
+    if not workspace.lake.exists("predictions"):
+        return []
+    connection = workspace.lake.connect()
+    try:
+        workspace.lake.bind(connection, "predictions", as_="predictions")
+        query = """select version, count(*), count(*) filter (decision), max("at")::varchar
+                   from predictions where project = ? group by version order by max("at") desc"""
+        rows = connection.execute(query, [name]).fetchall()
+    finally:
+        connection.close()
+    return [dict(zip(("version", "predictions", "positive", "last"), row, strict=True)) for row in rows]
+
+
+def versions(folder: Path, *, json: bool) -> None:
+    """List the registered versions, newest first."""
+    workspace, name = _open(folder)
+    champion = workspace.ledger.champion(name)
+    found = workspace.ledger.versions(name)
+    if json:
+        document([asdict(version) for version in found])
+        return
+    columns = (t("version"), t("status"), t("algorithm"), "F1", "ROC-AUC", t("made"), t("why"))
+    table(
+        columns,
+        [
+            (
+                f"{v.version}{' *' if champion and v.version == champion.version else ''}",
+                v.status,
+                v.algorithm,
+                _figure(v.metrics, "f1"),
+                _figure(v.metrics, "roc_auc"),
+                v.created_at[:19],
+                v.change,
+            )
+            for v in found
+        ],
+    )
+
+
+def history(folder: Path, *, json: bool) -> None:
+    """List every release; raises ``LedgerError`` when the chain does not verify."""
+    workspace, name = _open(folder)
+    found = workspace.ledger.releases(name)
+    workspace.ledger.verify(name)
+    if json:
+        document({"verified": True, "releases": [asdict(release) for release in found]})
+        return
+    columns = ("#", t("time"), t("act"), t("alias"), t("from"), t("to"), t("who"), t("why"), t("hash"))
+    rows = [
+        (r.number, r.released_at[:23], r.act, r.alias, r.previous, r.version, r.who, r.why, r.hash[:12])
+        for r in found
+    ]
+    table(columns, rows)
+    say(t("{count} releases; the chain verifies.", count=len(found)))
+
+
+def promote(version: str, folder: Path, why: str, *, json: bool) -> None:
+    """Make a version the champion."""
+    workspace, name = _open(folder)
+    before = workspace.ledger.champion(name)
+    release = workspace.ledger.release(name, CHAMPION, version, who=_who(), why=why, act="promote")
+    _moved(before, release, json=json)
+
+
+def rollback(folder: Path, to: str, why: str, *, json: bool) -> None:
+    """Go back."""
+    workspace, name = _open(folder)
+    before = workspace.ledger.champion(name)
+    release = lifecycle.rollback(workspace.ledger, name, to=to, who=_who(), why=why)
+    _moved(before, release, json=json)
+
+
+def _moved(before: ModelVersion | None, release: Release, *, json: bool) -> None:
+    if json:
+        document(asdict(release))
+    elif before is not None and before.version == release.version:
+        say(t("{version} is {alias} already.", version=release.version, alias=release.alias))
+    else:
+        say(
+            t(
+                "{alias}: {previous} → {version}",
+                alias=release.alias,
+                previous=release.previous or "-",
+                version=release.version,
+            )
+        )

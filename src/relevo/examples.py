@@ -1,0 +1,185 @@
+"""Examples: the rows that are learned from and judged by, with their features.
+
+Each has the outcome, its time and group, its part and fold, the request as it would have been asked,
+and the features as the batch path computes them.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from relevo import digest as digests
+from relevo import parts
+from relevo.errors import DataError, RelevoError
+from relevo.lake import first_line
+from relevo.records import Snapshot
+from relevo.split import GroupSplit, TimeSplit
+from relevo.sql import quote
+from relevo.texts import t
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from duckdb import DuckDBPyConnection
+    from numpy.typing import NDArray
+
+    from relevo.definition import Definition
+    from relevo.lake import Lake
+    from relevo.sql import Column
+
+VERSION = 1
+"""Raised when the same inputs would give other examples."""
+CARRIED = ("_id", "_time", "_group", "_part", "_fold", "_target")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Examples in memory, n rows in order of time and id. Texts are lists; a masked value is null."""
+
+    ids: Sequence[str]
+    time: NDArray[np.datetime64]
+    target: NDArray[np.bool_]
+    fold: NDArray[np.int64]
+    features: tuple[Column, ...]
+    columns: Mapping[str, Any]
+
+
+def make(definition: Definition, lake: Lake, clean: Mapping[str, Snapshot]) -> Snapshot:
+    """Make the examples from clean snapshots (by table name); raises ``DataError`` when there are none."""
+    name = f"examples/{definition.name}"
+    identity = digests.of_json(
+        {
+            "clean": {table: snapshot.id for table, snapshot in clean.items()},
+            "request": definition.request.to_json(),
+            "sql": definition.plan.sql,
+            "target": definition.target_sql,
+            "split": repr(definition.project.split),
+            "version": VERSION,
+        }
+    )
+    with bound(definition, lake, clean) as connection:
+        with _computing(t("the target")):
+            _assign(definition, connection)
+        rows = _count(connection)
+        with _computing(definition.project.features):
+            version = lake.replace(name, _stream(definition, connection), transaction=f"examples:{identity}")
+    return Snapshot(id=identity, table=name, version=version, rows=rows)
+
+
+@contextmanager
+def bound(definition: Definition, lake: Lake, clean: Mapping[str, Snapshot]) -> Iterator[DuckDBPyConnection]:
+    """Open a connection that sees the examples' clean table as ``clean`` and each look-up under its name."""
+    connection = lake.connect()
+    try:
+        table = definition.project.examples.name
+        lake.bind(connection, clean[table].table, as_="clean", version=clean[table].version)
+        for lookup in definition.project.lookups:
+            snapshot = clean[lookup.name]
+            lake.bind(connection, snapshot.table, as_=lookup.name, version=snapshot.version)
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _computing(what: str) -> Iterator[None]:
+    """Say of an expression that stops at a value of some row which one it was."""
+    import duckdb
+
+    try:
+        yield
+    except RelevoError:
+        raise
+    except Exception as error:
+        text = str(error)
+        if not isinstance(error, duckdb.Error) and "C Data interface" not in text:
+            raise
+        raise DataError(
+            t(
+                "{what} cannot be computed for every row: {error}. Write it so that such a row gives null, with"
+                " case when … end for example.",
+                what=what,
+                error=first_line(error),
+            )
+        ) from error
+
+
+def _assign(definition: Definition, connection: DuckDBPyConnection) -> None:
+    project = definition.project
+    time = project.examples.event_time
+    group = project.split.by if isinstance(project.split, GroupSplit) else None
+    connection.execute(
+        f"""create temp table labelled as
+        select _id, {f"cast({quote(time)} as timestamp)" if time else "cast(null as timestamp)"} as _time,
+               {f"cast({quote(group)} as varchar)" if group else "cast(null as varchar)"} as _group,
+               ({definition.target_sql}) as _target
+        from clean where ({definition.target_sql}) is not null order by _time, _id"""
+    )
+    read = connection.execute("select * from labelled").fetchnumpy()
+    target = np.asarray(read["_target"], bool)
+    if not len(target):
+        raise DataError(
+            t("No row of {table} has an outcome: the target is null in all.", table=project.examples.name)
+        )
+    found = parts.assign(
+        project.split,
+        time=np.asarray(read["_time"], "datetime64[us]") if isinstance(project.split, TimeSplit) else None,
+        group=_texts(read["_group"]) if group else None,
+        target=target,
+        ids=_texts(read["_id"]),
+    )
+    assigned = {"_id": read["_id"], "_part": np.asarray(found.part, object), "_fold": found.fold}
+    connection.register("assigned", assigned)
+
+
+def _stream(definition: Definition, connection: DuckDBPyConnection) -> Any:
+    names = [field.name for field in definition.request.fields]
+    copies = [f"_request_{place}" for place in range(len(names))]
+    connection.execute(
+        f"""create temp view request as
+        select {", ".join(quote(name) for name in names)},
+               {", ".join(f"{quote(name)} as {copy}" for name, copy in zip(names, copies, strict=True))},
+               labelled._id, _time, _group, _part, _fold, _target
+        from labelled join assigned using (_id) join clean using (_id)"""
+    )
+    packed = ", ".join(f"{quote(name)} := {copy}" for name, copy in zip(names, copies, strict=True))
+    features = ", ".join(quote(column.name) for column in definition.plan.features)
+    return connection.sql(
+        f"""select {", ".join(CARRIED)}, struct_pack({packed}) as request, {features}
+        from ({definition.plan.batch_sql((*CARRIED, *copies))}) order by _time, _id"""
+    )
+
+
+def read(lake: Lake, snapshot: Snapshot, features: Sequence[Column], *, part: str) -> Examples:
+    """Read one part (``train`` or ``test``) of the examples."""
+    connection = lake.connect()
+    try:
+        lake.bind(connection, snapshot.table, as_="examples", version=snapshot.version)
+        names = ", ".join(quote(column.name) for column in features)
+        query = (
+            f"select _id, _time, _fold, _target, {names} from examples where _part = ? order by _time, _id"
+        )
+        found = connection.execute(query, [part]).fetchnumpy()
+    finally:
+        connection.close()
+    return Examples(
+        ids=_texts(found["_id"]),
+        time=np.asarray(found["_time"], "datetime64[us]"),
+        target=np.asarray(found["_target"], bool),
+        fold=np.asarray(np.ma.filled(found["_fold"], -1), np.int64),
+        features=tuple(features),
+        columns={column.name: found[column.name] for column in features},
+    )
+
+
+def _count(connection: DuckDBPyConnection) -> int:
+    row = connection.execute("select count(*) from labelled").fetchall()[0]
+    return int(row[0])
+
+
+def _texts(column: Any) -> list[str]:
+    return [str(value) for value in column]

@@ -1,0 +1,9 @@
+"""The walk: from sources to a release, one step after the other."""
+
+from __future__ import annotations
+
+from relevo.lifecycle.releasing import rollback
+from relevo.lifecycle.runner import Event, run, run_step, sets_of
+from relevo.lifecycle.steps import plan
+
+__all__ = ["Event", "plan", "rollback", "run", "run_step", "sets_of"]

@@ -1,0 +1,262 @@
+"""The steps that judge what was learned: evaluate, package, audit, judge, register, release."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from relevo import audit as audits
+from relevo import evaluate as evaluate_
+from relevo import judge as judge_
+from relevo import pack as pack_
+from relevo import profile as profile_
+from relevo import register as register_
+from relevo import train as train_
+from relevo import validation
+from relevo.errors import RequestError
+from relevo.lifecycle.walk import Outcome, Walk, answers
+from relevo.package import ModelPackage
+from relevo.package.values import to_json
+from relevo.records import Reason, Verdict
+from relevo.texts import t
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from relevo import examples as examples_
+    from relevo.definition import Definition
+
+SEED = 0
+
+
+def evaluate(walk: Walk) -> Outcome:
+    """Choose the best candidate and judge it on the held-out rows, beside baselines and the champion."""
+    fit = walk.best
+    with walk.workspace.scratch() as folder:
+        pack_.pack(
+            walk.definition,
+            walk.workspace.lake,
+            walk.snapshots("clean"),
+            fit,
+            folder,
+            data={},
+            metrics={},
+        )
+        draft = ModelPackage.load(folder)
+    test, train = walk.part("test"), walk.part("train")
+    probability = answers(draft, walk.requests("test"))
+    found = evaluate_.evaluate(probability, test.target, draft.threshold, seed=SEED)
+    baselines = evaluate_.baselines(
+        walk.training_set(train),
+        test.columns,
+        test.target,
+        metric=walk.definition.project.metric,
+        seed=SEED,
+    )
+    record = {
+        "candidate": fit.candidate,
+        "algorithm": fit.algorithm,
+        "evaluation": found.to_json(),
+        "baselines": {name: baseline.to_json() for name, baseline in baselines.items()},
+        "champion": _against_champion(walk, probability, draft.threshold),
+        "reference": profile_.profile(train.features, train.columns, probability),
+        "data": _data(walk, train, test),
+    }
+    shown = {name: found.metrics[name].value for name in ("f1", "roc_auc", "pr_auc")}
+    walk.tell(
+        t(
+            "{name}: F1 {f1:.3f}, ROC-AUC {roc_auc:.3f}, PR-AUC {pr_auc:.3f} on {rows:,} held-out rows",
+            name=fit.candidate,
+            rows=len(test.target),
+            **shown,
+        )
+    )
+    output = {"blob": walk.keep(record), "candidate": fit.candidate, "metrics": shown}
+    return Outcome(output, rows_in=len(train.target) + len(test.target), rows_out=len(test.target))
+
+
+def _data(walk: Walk, train: examples_.Examples, test: examples_.Examples) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "examples": walk.examples.id,
+        "raw": walk.output("ingest")["snapshots"],
+        "rows": len(train.target),
+        "positive": int(train.target.sum()),
+        "held_out_rows": len(test.target),
+    }
+    if walk.definition.project.examples.event_time is not None:
+        found |= {
+            "from": str(train.time.min()),
+            "to": str(train.time.max()),
+            "held_out_to": str(test.time.max()),
+        }
+    return found
+
+
+def _against_champion(walk: Walk, probability: Any, threshold: float) -> dict[str, Any] | None:
+    if walk.champion is None:
+        return None
+    version, champion = walk.champion
+    test = walk.part("test")
+    try:
+        theirs = answers(champion, _for_package(walk, champion))
+    except RequestError as error:
+        return {"version": version, "incomparable": str(error)[:500]}
+    paired = evaluate_.paired(
+        theirs,
+        champion.threshold,
+        probability,
+        threshold,
+        test.target,
+        walk.definition.project.metric,
+        seed=SEED,
+    )
+    return {"version": version, "paired": paired.to_json()}
+
+
+def _for_package(walk: Walk, package_: ModelPackage) -> Iterator[list[dict[str, Any]]]:
+    """The held-out requests as another package reads them: by alias, through its own validator."""
+    aliases = {field.name: field.alias for field in walk.definition.request.fields}
+    for part in walk.requests("test"):
+        yield [
+            validation.validate(package_.validators, {aliases[n]: to_json(v) for n, v in row.items()})
+            for row in part
+        ]
+
+
+def package(walk: Walk) -> Outcome:
+    """Write the data-only package, with its metrics, reference and golden rows."""
+    record = walk.blob(walk.output("evaluate")["blob"])
+    definition, workspace = walk.definition, walk.workspace
+    common: dict[str, Any] = {"data": record["data"], "metrics": record["evaluation"]}
+    clean_snapshots = walk.snapshots("clean")
+    with workspace.scratch() as folder:
+        draft, final = folder / "draft", folder / "final"
+        draft.mkdir()
+        final.mkdir()
+        pack_.pack(definition, workspace.lake, clean_snapshots, walk.best, draft, **common)
+        requests = [dict(case.request) for case in definition.cases]
+        requests += next(walk.requests("test"))[: pack_.GOLDEN_ROWS]
+        names = set(definition.request.names)
+        requests = [{name: value for name, value in row.items() if name in names} for row in requests]
+        golden = pack_.golden_rows(ModelPackage.load(draft), requests)
+        digest = pack_.pack(
+            definition,
+            workspace.lake,
+            clean_snapshots,
+            walk.best,
+            final,
+            **common,
+            reference=record["reference"],
+            golden=golden,
+        )
+        size = sum(path.stat().st_size for path in final.rglob("*") if path.is_file())
+        workspace.blobs.put_folder(final, digest)
+    walk.tell(t("{digest}, {size:,} bytes", digest=digest[:12], size=size))
+    return Outcome({"digest": digest}, rows_out=len(golden), bytes_out=size)
+
+
+def audit(walk: Walk) -> Outcome:
+    """Prove that training, batch and online answer alike."""
+    fit = walk.best
+    found = audits.audit(
+        walk.definition,
+        walk.workspace.lake,
+        walk.snapshots("clean"),
+        walk.examples,
+        ModelPackage.load(walk.workspace.blobs.folder(walk.output("package")["digest"])),
+        audits.Native(
+            fit.encoders, lambda matrix: train_.native_margin(fit, matrix), fit.calibration, fit.threshold
+        ),
+    )
+    text = (
+        t(
+            "{rows:,} real and {edges:,} edge rows agree, largest difference {largest:.1e}",
+            rows=found.rows,
+            edges=found.edges,
+            largest=found.largest,
+        )
+        if found.proven
+        else t("{count} differences between training, batch and online", count=len(found.faults) + found.more)
+    )
+    walk.tell(text)
+    return Outcome({**asdict(found), "proven": found.proven}, rows_in=found.rows + found.edges)
+
+
+def judge(walk: Walk) -> Outcome:
+    """Ask the gate."""
+    definition = walk.definition
+    record = walk.blob(walk.output("evaluate")["blob"])
+    folder = walk.workspace.blobs.folder(walk.output("package")["digest"])
+    verdict = judge_.judge(
+        definition.project.gate,
+        definition.project.metric,
+        evaluate_.Evaluation.from_json(record["evaluation"]),
+        {name: evaluate_.Evaluation.from_json(row) for name, row in record["baselines"].items()},
+        _paired(record["champion"]),
+        _cases(definition, ModelPackage.load(folder)),
+    )
+    proof = walk.output("audit")
+    parity = Reason(
+        check="parity",
+        passed=proof["proven"],
+        text=t(
+            "Training, batch and online agree on {rows:,} real and {edges:,} edge rows.",
+            rows=proof["rows"],
+            edges=proof["edges"],
+        )
+        if proof["proven"]
+        else t("Training, batch and online differ: {fault}", fault=proof["faults"][0]),
+        figures={"rows": proof["rows"], "edges": proof["edges"], "largest": proof["largest"]},
+    )
+    verdict = replace(
+        verdict, accepted=verdict.accepted and parity.passed, reasons=(parity, *verdict.reasons)
+    )
+    for reason in verdict.reasons:
+        walk.tell(f"{'✓' if reason.passed else '✗'} {reason.text}")
+    return Outcome({"verdict": asdict(verdict)}, rows_in=len(definition.cases))
+
+
+def _paired(record: Any) -> evaluate_.Paired | None:
+    return evaluate_.Paired.from_json(record["paired"]) if record and "paired" in record else None
+
+
+def _cases(definition: Definition, package_: ModelPackage) -> list[judge_.CaseResult]:
+    if not definition.cases:
+        return []
+    found = package_.predict([case.request for case in definition.cases])
+    labels = package_.labels
+    return [
+        judge_.CaseResult(case.name, labels[case.expected], answer.label, answer.decision == case.expected)
+        for case, answer in zip(definition.cases, found, strict=True)
+    ]
+
+
+def verdict_of(output: Any) -> Verdict:
+    """Read a verdict from the ``judge`` step's output."""
+    reasons = tuple(Reason(**reason) for reason in output["verdict"]["reasons"])
+    return Verdict(accepted=output["verdict"]["accepted"], reasons=reasons)
+
+
+def register(walk: Walk) -> Outcome:
+    """Give the package its version, accepted or refused."""
+    folder = walk.workspace.blobs.folder(walk.output("package")["digest"])
+    verdict = verdict_of(walk.output("judge"))
+    version = register_.register(walk.workspace, folder, verdict=verdict, run=walk.run.id)
+    walk.tell(f"{version.version}: {version.change}")
+    return Outcome({"version": version.version, "status": version.status, "change": version.change})
+
+
+def release(walk: Walk) -> Outcome:
+    """Move ``champion`` to the version, if the gate accepted it."""
+    ledger, name = walk.workspace.ledger, walk.definition.name
+    version = walk.output("register")["version"]
+    champion = ledger.champion(name)
+    before = champion.version if champion else "-"
+    if not verdict_of(walk.output("judge")).accepted or before == version:
+        walk.tell(t("champion stays {version}", version=before))
+        return Outcome({"released": False, "version": version})
+    ledger.release(
+        name, "champion", version, who=f"run {walk.run.id}", why=t("The gate accepted it."), act="promote"
+    )
+    walk.tell(t("champion: {previous} → {version}", previous=before, version=version))
+    return Outcome({"released": True, "version": version})

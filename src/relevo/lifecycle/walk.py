@@ -1,0 +1,145 @@
+"""What a step works with: the definition, the workspace, and what the steps before it wrote."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from relevo import durations
+from relevo import examples as examples_
+from relevo.errors import LedgerError
+from relevo.split import TimeSplit
+from relevo.sql import quote
+from relevo.texts import t
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from relevo.definition import Definition
+    from relevo.package import ModelPackage
+    from relevo.records import Run, Snapshot
+    from relevo.train import Fit, TrainingSet
+    from relevo.workspace import Workspace
+
+CHUNK = 10_000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step hands back: plain data for the ledger, and how much went in and out."""
+
+    output: Mapping[str, Any]
+    rows_in: int = 0
+    rows_out: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+
+@dataclass
+class Walk:
+    """One run under way. Steps read each other's outputs from here, never from memory they share."""
+
+    definition: Definition
+    workspace: Workspace
+    run: Run
+    outputs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    tell: Callable[[str], None] = lambda text: None  # noqa: ARG005 - silent unless someone listens
+
+    def output(self, step: str) -> Mapping[str, Any]:
+        """What an earlier step of this run wrote; raises ``LedgerError`` when it was not done."""
+        if step not in self.outputs:
+            raise LedgerError(t("The step {step} of run {run} was not done yet.", step=step, run=self.run.id))
+        return self.outputs[step]
+
+    def snapshots(self, step: str) -> dict[str, Snapshot]:
+        """The snapshots that ``ingest`` or ``clean`` wrote, by table."""
+        return {table: self.snapshot(id_) for table, id_ in self.output(step)["snapshots"].items()}
+
+    def snapshot(self, id_: str) -> Snapshot:
+        """One snapshot by id; raises ``LedgerError`` when the ledger lacks it."""
+        found = self.workspace.ledger.snapshot(id_, project=self.definition.name)
+        if found is None:
+            raise LedgerError(t("The ledger has no snapshot {id}.", id=id_))
+        return found
+
+    @property
+    def examples(self) -> Snapshot:
+        """The examples of this run."""
+        return self.snapshot(self.output("examples")["snapshot"])
+
+    def part(self, name: str) -> examples_.Examples:
+        """The ``train`` or ``test`` part of the examples."""
+        return examples_.read(self.workspace.lake, self.examples, self.definition.plan.features, part=name)
+
+    def training_set(self, part: examples_.Examples) -> TrainingSet:
+        """A part as the algorithms learn from it; with its times where the split is by time."""
+        from relevo.train import TrainingSet
+
+        split = self.definition.project.split
+        timed = isinstance(split, TimeSplit)
+        return TrainingSet(
+            part.features,
+            part.columns,
+            part.target,
+            part.fold,
+            part.time if timed else None,
+            durations.parse(split.gap) if isinstance(split, TimeSplit) else timedelta(0),
+        )
+
+    def requests(self, part: str) -> Iterator[list[dict[str, Any]]]:
+        """The requests of a part as they would be asked, by field name, in pieces; the order is that of ``part``."""
+        names = self.definition.request.names
+        fields = ", ".join(f"request.{quote(name)}" for name in names)
+        connection = self.workspace.lake.connect()
+        try:
+            snapshot = self.examples
+            self.workspace.lake.bind(connection, snapshot.table, as_="examples", version=snapshot.version)
+            query = f"select {fields} from examples where _part = ? order by _time, _id"
+            result = connection.execute(query, [part])
+            while rows := result.fetchmany(CHUNK):
+                yield [dict(zip(names, row, strict=True)) for row in rows]
+        finally:
+            connection.close()
+
+    def blob(self, digest: str) -> Any:
+        """A JSON blob."""
+        return json.loads(self.workspace.blobs.get(digest))
+
+    def keep(self, value: Any) -> str:
+        """Keep a JSON value as a blob; gives its digest."""
+        return self.workspace.blobs.put(json.dumps(value, sort_keys=True).encode())
+
+    @cached_property
+    def champion(self) -> tuple[str, ModelPackage] | None:
+        """The version in force and its package, if there is one."""
+        from relevo.package import ModelPackage
+
+        found = self.workspace.ledger.champion(self.definition.name)
+        if found is None:
+            return None
+        return found.version, ModelPackage.load(self.workspace.blobs.folder(found.digest))
+
+    @cached_property
+    def best(self) -> Fit:
+        """The candidate with the best penalised score; the first listed wins a tie."""
+        from relevo.train import Fit
+
+        fits = [self.output(f"train:{c.name}") for c in self.definition.project.candidates]
+        chosen = max(fits, key=lambda fit: fit["penalised"])
+        blobs = {
+            name: self.workspace.blobs.get(name) for name in (chosen["fit"]["native"], chosen["fit"]["onnx"])
+        }
+        return Fit.from_json(chosen["fit"], blobs)
+
+
+def answers(package: ModelPackage, requests: Iterator[list[dict[str, Any]]]) -> NDArray[np.float64]:
+    """Probabilities of validated requests through the one prediction path."""
+    found = [np.array([a.probability for a in package.predict(part)], np.float64) for part in requests]
+    return np.concatenate(found) if found else np.empty(0)
