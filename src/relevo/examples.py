@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from relevo.lake import Lake
     from relevo.sql import Column
 
-VERSION = 1
+VERSION = 2
 """Raised when the same inputs would give other examples."""
 CARRIED = ("_id", "_time", "_group", "_part", "_fold", "_target")
 
@@ -116,7 +116,7 @@ def _assign(definition: Definition, connection: DuckDBPyConnection) -> None:
         f"""create temp table labelled as
         select _id, {f"cast({quote(time)} as timestamp)" if time else "cast(null as timestamp)"} as _time,
                {f"cast({quote(group)} as varchar)" if group else "cast(null as varchar)"} as _group,
-               ({definition.target_sql}) as _target
+               ({definition.target_sql}) as _target, {_content(definition)} as _content
         from clean where ({definition.target_sql}) is not null order by _time, _id"""
     )
     read = connection.execute("select * from labelled").fetchnumpy()
@@ -128,9 +128,9 @@ def _assign(definition: Definition, connection: DuckDBPyConnection) -> None:
     found = parts.assign(
         project.split,
         time=np.asarray(read["_time"], "datetime64[us]") if isinstance(project.split, TimeSplit) else None,
-        group=_texts(read["_group"]) if group else None,
+        group=_nullable(read["_group"]) if group else None,
         target=target,
-        ids=_texts(read["_id"]),
+        ids=_texts(read["_content"]),
     )
     assigned = {"_id": read["_id"], "_part": np.asarray(found.part, object), "_fold": found.fold}
     connection.register("assigned", assigned)
@@ -179,6 +179,18 @@ def read(lake: Lake, snapshot: Snapshot, features: Sequence[Column], *, part: st
 def _count(connection: DuckDBPyConnection) -> int:
     row = connection.execute("select count(*) from labelled").fetchall()[0]
     return int(row[0])
+
+
+def _content(definition: Definition) -> str:
+    """SQL of a digest of what a row says, whichever file holds it: a random part must not change with the file."""
+    fields = definition.contracts[definition.project.examples.name].names
+    cells = ", ".join(f"coalesce(cast({quote(name)} as varchar), chr(1))" for name in fields)
+    return f"md5(concat_ws(chr(31), {cells}))"
+
+
+def _nullable(column: Any) -> list[str | None]:
+    hidden = np.ma.getmaskarray(column)
+    return [None if null else str(value) for value, null in zip(np.ma.getdata(column), hidden, strict=True)]
 
 
 def _texts(column: Any) -> list[str]:
