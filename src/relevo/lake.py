@@ -155,6 +155,10 @@ class Lake:
         """
         return self._write(name, _Guarded(stream, None), transaction, mode="overwrite", partition_by=())
 
+    def size(self, name: str, version: int | None = None) -> int:
+        """Bytes of the data files of one version (the newest by default)."""
+        return sum(self._open(name, version).get_add_actions()["size_bytes"].to_pylist())
+
     def bind(
         self, connection: DuckDBPyConnection, name: str, *, as_: str, version: int | None = None
     ) -> None:

@@ -21,7 +21,7 @@ from relevo.records import Reason, Verdict
 from relevo.texts import t
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from relevo import examples as examples_
     from relevo.definition import Definition
@@ -72,7 +72,13 @@ def evaluate(walk: Walk) -> Outcome:
         )
     )
     output = {"blob": walk.keep(record), "candidate": fit.candidate, "metrics": shown}
-    return Outcome(output, rows_in=len(train.target) + len(test.target), rows_out=len(test.target))
+    return Outcome(
+        output,
+        rows_in=len(train.target) + len(test.target),
+        rows_out=len(test.target),
+        bytes_in=walk.bytes_of(walk.examples),
+        bytes_out=len(walk.workspace.blobs.get(output["blob"])),
+    )
 
 
 def _data(walk: Walk, train: examples_.Examples, test: examples_.Examples) -> dict[str, Any]:
@@ -152,7 +158,13 @@ def package(walk: Walk) -> Outcome:
         size = sum(path.stat().st_size for path in final.rglob("*") if path.is_file())
         workspace.blobs.put_folder(final, digest)
     walk.tell(t("{digest}, {size:,} bytes", digest=digest[:12], size=size))
-    return Outcome({"digest": digest}, rows_out=len(golden), bytes_out=size)
+    return Outcome(
+        {"digest": digest},
+        rows_in=len(requests),
+        rows_out=len(golden),
+        bytes_in=len(walk.best.onnx),
+        bytes_out=size,
+    )
 
 
 def audit(walk: Walk) -> Outcome:
@@ -179,7 +191,12 @@ def audit(walk: Walk) -> Outcome:
         else t("{count} differences between training, batch and online", count=len(found.faults) + found.more)
     )
     walk.tell(text)
-    return Outcome({**asdict(found), "proven": found.proven}, rows_in=found.rows + found.edges)
+    return Outcome(
+        {**asdict(found), "proven": found.proven},
+        rows_in=found.rows + found.edges,
+        rows_out=found.rows + found.edges - found.refused,
+        bytes_in=walk.bytes_of(walk.examples),
+    )
 
 
 def judge(walk: Walk) -> Outcome:
@@ -208,12 +225,24 @@ def judge(walk: Walk) -> Outcome:
         else t("Training, batch and online differ: {fault}", fault=proof["faults"][0]),
         figures={"rows": proof["rows"], "edges": proof["edges"], "largest": proof["largest"]},
     )
+    if record["champion"] and "incomparable" in record["champion"]:
+        verdict = replace(verdict, reasons=tuple(map(_incomparable(record["champion"]), verdict.reasons)))
     verdict = replace(
         verdict, accepted=verdict.accepted and parity.passed, reasons=(parity, *verdict.reasons)
     )
     for reason in verdict.reasons:
         walk.tell(f"{'✓' if reason.passed else '✗'} {reason.text}")
     return Outcome({"verdict": asdict(verdict)}, rows_in=len(definition.cases))
+
+
+def _incomparable(champion: Any) -> Callable[[Reason], Reason]:
+    """Say, in place of there being no champion, why the one there is cannot be asked."""
+    text = t(
+        "The champion {version} cannot be asked about these rows, so the two are not compared: {problem}",
+        version=champion["version"],
+        problem=champion["incomparable"],
+    )
+    return lambda reason: replace(reason, text=text) if reason.check == "champion" else reason
 
 
 def _paired(record: Any) -> evaluate_.Paired | None:

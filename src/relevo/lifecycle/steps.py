@@ -54,7 +54,7 @@ def plan(definition: Definition) -> tuple[Planned, ...]:
 def ingest(walk: Walk) -> Outcome:
     """Bring each table's source into ``raw``."""
     definition, workspace = walk.definition, walk.workspace
-    found, rows, size = {}, 0, 0
+    found, rows, size, written = {}, 0, 0, 0
     for table in definition.project.tables:
         previous = workspace.ledger.newest_snapshot(f"raw/{table.name}", project=definition.name)
         snapshot = ingest_.ingest(
@@ -63,13 +63,14 @@ def ingest(walk: Walk) -> Outcome:
         workspace.ledger.save_snapshot(snapshot, project=definition.name)
         found[table.name] = snapshot.id
         rows += snapshot.rows
+        written += walk.bytes_of(snapshot)
         size += ingest_.source_bytes(table, definition.project.root)
         walk.tell(
             t("{table}: {rows:,} rows, nothing new", table=table.name, rows=snapshot.rows)
             if not snapshot.changed
             else t("{table}: {rows:,} rows", table=table.name, rows=snapshot.rows)
         )
-    return Outcome({"snapshots": found}, rows_in=rows, rows_out=rows, bytes_in=size)
+    return Outcome({"snapshots": found}, rows_in=rows, rows_out=rows, bytes_in=size, bytes_out=written)
 
 
 def definition_of_clean(walk: Walk) -> Any:
@@ -93,7 +94,7 @@ def clean(walk: Walk) -> Outcome:
     definition, workspace = walk.definition, walk.workspace
     raw = walk.snapshots("ingest")
     found = {}
-    rows_in = rows_out = 0
+    rows_in = rows_out = bytes_out = 0
     for table in definition.project.tables:
         snapshot = clean_.clean(
             table,
@@ -106,6 +107,7 @@ def clean(walk: Walk) -> Outcome:
         workspace.ledger.save_snapshot(snapshot, project=definition.name)
         found[table.name] = snapshot.id
         rows_in, rows_out = rows_in + raw[table.name].rows, rows_out + snapshot.rows
+        bytes_out += walk.bytes_of(snapshot) + workspace.lake.size(f"quarantine/{table.name}")
         walk.tell(
             t(
                 "{table}: {rows:,} clean, {bad:,} in quarantine",
@@ -114,7 +116,13 @@ def clean(walk: Walk) -> Outcome:
                 bad=snapshot.quarantined,
             )
         )
-    return Outcome({"snapshots": found}, rows_in=rows_in, rows_out=rows_out)
+    return Outcome(
+        {"snapshots": found},
+        rows_in=rows_in,
+        rows_out=rows_out,
+        bytes_in=walk.bytes_of(*raw.values()),
+        bytes_out=bytes_out,
+    )
 
 
 def _examples_inputs(walk: Walk) -> Any:
@@ -138,7 +146,13 @@ def examples(walk: Walk) -> Outcome:
     rows = snapshots[walk.definition.project.examples.name].rows
     features = len(walk.definition.plan.features)
     walk.tell(t("{rows:,} rows with {features} features", rows=snapshot.rows, features=features))
-    return Outcome({"snapshot": snapshot.id}, rows_in=rows, rows_out=snapshot.rows)
+    return Outcome(
+        {"snapshot": snapshot.id},
+        rows_in=rows,
+        rows_out=snapshot.rows,
+        bytes_in=walk.bytes_of(*snapshots.values()),
+        bytes_out=walk.bytes_of(snapshot),
+    )
 
 
 def _train_inputs(place: int) -> Callable[[Walk], Any]:
@@ -195,7 +209,13 @@ def _train(walk: Walk, place: int) -> Outcome:
         "gap": fit.gap,
         "penalised": fit.penalised,
     }
-    return Outcome(output, rows_in=len(part.target), rows_out=len(part.target))
+    return Outcome(
+        output,
+        rows_in=len(part.target),
+        rows_out=len(part.target),
+        bytes_in=walk.bytes_of(walk.examples),
+        bytes_out=sum(map(len, fit.blobs.values())),
+    )
 
 
 def _champion_digest(walk: Walk) -> str:

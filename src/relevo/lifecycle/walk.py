@@ -69,6 +69,10 @@ class Walk:
             raise LedgerError(t("The ledger has no snapshot {id}.", id=id_))
         return found
 
+    def bytes_of(self, *snapshots: Snapshot) -> int:
+        """Size of the data files of these snapshots."""
+        return sum(self.workspace.lake.size(s.table, s.version) for s in snapshots)
+
     @property
     def examples(self) -> Snapshot:
         """The examples of this run."""
