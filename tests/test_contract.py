@@ -123,7 +123,7 @@ def _one(**rules: object) -> Contract:
         ({"alias": "y"}, {"required": False}, False),
     ],
 )
-def test_what_breaks_callers(old: dict[str, object], new: dict[str, object], broken: bool) -> None:  # noqa: FBT001
+def test_what_breaks_callers(old: dict[str, object], new: dict[str, object], broken: bool) -> None:
     assert bool(contract.breaking_changes(_one(**old), _one(**new))) is broken
 
 

@@ -5,7 +5,6 @@ import json
 import random
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -20,6 +19,7 @@ from support import project, small
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 ALIASES = ("Fecha-I", "Vlo-I", "Des-I", "Emp-I", "TIPOVUELO")
 NAMES = ("scheduled_at", "flight", "destination", "airline", "flight_type")
@@ -133,7 +133,9 @@ def test_every_format_in_gives_the_same_answers(
 
 
 @pytest.mark.parametrize("ending", ["tsv", "parquet", "jsonl"])
-def test_every_format_out_holds_the_same(package: ModelPackage, lake: Lake, tmp_path: Path, ending: str) -> None:
+def test_every_format_out_holds_the_same(
+    package: ModelPackage, lake: Lake, tmp_path: Path, ending: str
+) -> None:
     rows = flights(50)
     rows[7]["Emp-I"] = ""
     source = write(tmp_path / "in.csv", rows)
@@ -155,7 +157,9 @@ def test_every_format_out_holds_the_same(package: ModelPackage, lake: Lake, tmp_
         assert row["probability"] == (float(want["probability"]) if want["probability"] else None)
 
 
-def test_added_columns_step_aside_for_the_files_own(package: ModelPackage, lake: Lake, tmp_path: Path) -> None:
+def test_added_columns_step_aside_for_the_files_own(
+    package: ModelPackage, lake: Lake, tmp_path: Path
+) -> None:
     rows = [{**row, "Decision": "theirs"} for row in flights(3)]
     score(lake, package, write(tmp_path / "in.csv", rows), tmp_path / "out.csv")
     scored = read(tmp_path / "out.csv")[0]
@@ -163,7 +167,9 @@ def test_added_columns_step_aside_for_the_files_own(package: ModelPackage, lake:
     assert scored["relevo_decision"] in ("late", "on time")
 
 
-def test_a_category_never_seen_and_a_null_are_answered(package: ModelPackage, lake: Lake, tmp_path: Path) -> None:
+def test_a_category_never_seen_and_a_null_are_answered(
+    package: ModelPackage, lake: Lake, tmp_path: Path
+) -> None:
     rows = flights(2)
     rows[0] |= {"Des-I": "ZZZZ", "Vlo-I": None}
     found = score(lake, package, write(tmp_path / "in.csv", rows), tmp_path / "out.csv")
@@ -235,15 +241,17 @@ def test_a_full_disk_leaves_the_result_of_before(
 
 
 MEASURED = """
-import resource, sys
+import sys
 from pathlib import Path
+from relevo import resources
 from relevo.lake import Lake
 from relevo.package import ModelPackage
 from relevo.score import score
 folder = Path(sys.argv[1])
 lake = Lake(folder / "lake", scratch=folder / "scratch", memory_limit="256MB")
-print(score(lake, ModelPackage.load(folder / "package"), folder / "in.csv", folder / "out.csv").rows)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "linux" else 1 << 20))
+with resources.measure() as cost:
+    print(score(lake, ModelPackage.load(folder / "package"), folder / "in.csv", folder / "out.csv").rows)
+print(cost.peak_rss_bytes >> 20)
 """
 
 
@@ -267,7 +275,9 @@ def test_memory_does_not_grow_with_the_file(package: ModelPackage, tmp_path: Pat
 
 def test_the_sample_of_the_project_is_scored(original: Path, tmp_path: Path) -> None:
     """A file with more columns than the request, half a hundredth of its rows broken."""
-    done = project.call("score", original / "data" / "departures.csv", tmp_path / "o.csv", "-p", original, "--json")
+    done = project.call(
+        "score", original / "data" / "departures.csv", tmp_path / "o.csv", "-p", original, "--json"
+    )
     found = done.document
     assert found["rows"] == project.ROWS
     assert 3 < found["refused"] < 15

@@ -8,7 +8,7 @@ required takes its default where it is null, for a file cannot leave a single ce
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from relevo import header
 from relevo.sql import quote
@@ -39,34 +39,50 @@ _VALUE = "\0"  # stands for the value in a translated sentence until the SQL is 
 _TRUE = ("1", "true", "t", "yes", "y", "on")
 _FALSE = ("0", "false", "f", "no", "n", "off")
 _DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_USUAL_TIME = f"{_DAY}[ T]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
 _ANY_TIME = f"{_DAY}([ Tt_]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]+)?)?)?"
 _MIDNIGHT = f"{_DAY}([ Tt_]00:00(:00([.,]0+)?)?[Zz]?)?"
 _DOUBLE = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 _INTEGER = r"[+-]?[0-9]+(_[0-9]+)*(\.0+)?"
 
 
-@dataclass(frozen=True)
-class Fault:
-    """Something that can be wrong with a value: when, said of its kind and of one value (as SQL)."""
+class Fault(NamedTuple):
+    """Something that can be wrong, all as SQL: when (of a value that is not null), what kind, and the sentence."""
 
     when: str
     kind: str
     sentence: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class FieldSQL:
+    """A field's expressions, in layers; each layer sees the names of those before it.
+
+    Most cells are already written the plain way, which is cheap to tell; only the others are trimmed and
+    looked at closely.
+    """
+
+    cell: str
+    """Over the source's columns; ``_c``."""
+    quick: str
+    """Over the source's columns: the cell as it would be if written the plain way; ``_k``."""
+    plain: str
+    """Whether it is, over ``_c`` and ``_k``; ``_p``."""
+    text: str
+    """Of the others, the trimmed text, null where it means null; ``_t``."""
+    value: str
+    """The typed value, null where the text is not of the type; ``_v``."""
+    fault: str
+    """Number, from 1, of the first fault that applies, or 0; ``_f``."""
+    faults: Sequence[Fault]
+    result: str
+    """The value, or the default in place of null."""
+
+
 @dataclass(frozen=True)
 class CleaningSQL:
-    """The expressions of a contract's fields, in three layers, each over the names of the one before."""
+    """A contract's fields as SQL, by field name."""
 
-    texts: Mapping[str, str]
-    """Over the file's columns: each field's text, trimmed, null where it means null."""
-    values: Mapping[str, str]
-    """Over ``_t0``, ``_t1``, …: each field's typed value, null where the text is not of the type."""
-    faults: Mapping[str, Sequence[Fault]]
-    """Over ``_t0``, … and ``_v0``, …: what can be wrong with each field, the first that applies counting."""
-    defaults: Mapping[str, str]
-    """Typed defaults of the fields that have one other than null."""
+    fields: Mapping[str, FieldSQL]
 
     def select(self, source: str, carry: Mapping[str, str] | None = None) -> str:
         """Write a SELECT over the relation ``source``.
@@ -76,35 +92,28 @@ class CleaningSQL:
         VARCHAR[]. Engines compute only what is used of it.
         """
         carry = carry or {}
-        names = list(self.values)
-        kept = "".join(f"{quote(name)}, " for name in carry)
+        fields = list(enumerate(self.fields.values()))
         first = [f"{expression} as {quote(name)}" for name, expression in carry.items()]
-        first += [f"{self.texts[name]} as _t{place}" for place, name in enumerate(names)]
-        second = ["*", *(f"{self.values[name]} as _v{place}" for place, name in enumerate(names))]
-        third = ["*", *(f"{_code(self.faults[name])} as _f{place}" for place, name in enumerate(names))]
-        last = [f"{self._value(name, place)} as {quote(name)}" for place, name in enumerate(names)]
-        faulty = " or ".join(f"_f{place} > 0" for place in range(len(names)))
+        first += [f"{field.cell} as _c{place}, {field.quick} as _k{place}" for place, field in fields]
+        query = f"select {', '.join(first)} from {source}"
+        for letter, layer in (("p", "plain"), ("t", "text"), ("v", "value"), ("f", "fault")):
+            made = ", ".join(f"{getattr(field, layer)} as _{letter}{place}" for place, field in fields)
+            query = f"select *, {made} from ({query})"
+        last = [quote(name) for name in carry]
+        last += [f"{field.result} as {quote(name)}" for name, field in self.fields.items()]
+        faulty = " or ".join(f"_f{place} > 0" for place, _ in fields)
         last += [
             f"({faulty}) as {REFUSED}",
             f"{self._list('sentence')} as {REASONS}",
             f"{self._list('kind')} as {KINDS}",
         ]
-        return (
-            f"select {kept}{', '.join(last)} from (select {', '.join(third)} from (select {', '.join(second)} "
-            f"from (select {', '.join(first)} from {source})))"
-        )
-
-    def _value(self, name: str, place: int) -> str:
-        default = self.defaults.get(name)
-        return f"_v{place}" if default is None else f"coalesce(_v{place}, {default})"
+        return f"select {', '.join(last)} from ({query})"
 
     def _list(self, part: str) -> str:
         cases = []
-        for place, faults in enumerate(self.faults.values()):
-            whens = " ".join(
-                f"when {code} then {getattr(fault, part)}" for code, fault in enumerate(faults, 1)
-            )
-            cases.append(f"case _f{place} {whens} end" if whens else "cast(null as varchar)")
+        for place, field in enumerate(self.fields.values()):
+            whens = [f"when {code} then {getattr(fault, part)}" for code, fault in enumerate(field.faults, 1)]
+            cases.append(f"case _f{place} {' '.join(whens)} end" if whens else "cast(null as varchar)")
         return f"list_filter([{', '.join(cases)}], lambda reason: reason is not null)"
 
 
@@ -114,15 +123,64 @@ def cleaning_query(contract: Contract, columns: Iterable[str], nulls: Sequence[s
     A field without a column is null everywhere. ``relevo.header.check`` finds missing columns.
     """
     found = header.match(contract, columns)
-    texts, values, faults, defaults = {}, {}, {}, {}
-    for place, field in enumerate(contract.fields):
-        text, value = f"_t{place}", f"_v{place}"
-        texts[field.name] = _text(found.get(field.name), nulls)
-        values[field.name] = _cast(field, text)
-        faults[field.name] = _faults(field, text, value)
-        if not field.required and field.default is not None:
-            defaults[field.name] = _typed_literal(field, field.default)
-    return CleaningSQL(texts, values, faults, defaults)
+    meaning = [null.strip(BLANKS) for null in nulls if null.strip(BLANKS)]
+    return CleaningSQL(
+        {
+            field.name: _field(field, place, found.get(field.name), meaning)
+            for place, field in enumerate(contract.fields)
+        }
+    )
+
+
+def _field(field: Field, place: int, column: str | None, nulls: Sequence[str]) -> FieldSQL:
+    source = "cast(null as varchar)" if column is None else quote(column)
+    cell, plainly, quick, text, value = (f"_{letter}{place}" for letter in "cpktv")
+    cast, plain = _quick(field, source, cell, quick)
+    if nulls and plain != "false":
+        plain = f"{plain} and {cell} not in ({', '.join(map(literal, nulls))})"
+    faults = _faults(field, f"coalesce({text}, {cell})", value)
+    result = value
+    if not field.required and field.default is not None:
+        result = f"coalesce({value}, {_typed_literal(field, field.default)})"
+    return FieldSQL(
+        cell=source,
+        quick=cast,
+        plain=plain,
+        text=f"case when {plainly} then null else {_text(cell, nulls)} end",
+        value=f"case when {plainly} then {quick} else {_cast(field, text)} end",
+        fault=_number(field, text, value, faults),
+        faults=faults,
+        result=result,
+    )
+
+
+def _quick(field: Field, source: str, cell: str, quick: str) -> tuple[str, str]:
+    """Give the cast of a cell written the plain way, and how to tell that it is.
+
+    A value that, written out, is the cell again was written the plain way; DuckDB's casts alone accept
+    far more than a request may hold.
+    """
+    if field.type in ("timestamp", "date"):
+        length = len("2017-01-31 23:30:00") if field.type == "timestamp" else len("2017-01-31")
+        again = f"strlen({cell}) = {length} and cast({quick} as varchar) = {cell}"
+        return f"try_cast({source} as {SQL_TYPES[field.type]})", again
+    if field.type == "integer":
+        return f"try_cast({source} as bigint)", f"cast({quick} as varchar) = {cell}"
+    if field.type == "text" and field.choices is not None:
+        return source, f"{cell} in ({', '.join(literal(str(choice)) for choice in field.choices)})"
+    return f"cast(null as {SQL_TYPES[field.type]})", "false"
+
+
+def _number(field: Field, text: str, value: str, faults: Sequence[Fault]) -> str:
+    """Write the number of the first fault; faults of nothing but null come first and are told together."""
+    needed = field.required and not field.nullable
+    rest = faults[needed + (field.type != "text") :]
+    whens = [f"when {fault.when} then {code}" for code, fault in enumerate(rest, len(faults) - len(rest) + 1)]
+    empty = int(needed)
+    absent = (
+        str(empty) if field.type == "text" else f"case when {text} is null then {empty} else {empty + 1} end"
+    )
+    return f"case when {value} is null then {absent} {' '.join(whens)} else 0 end"
 
 
 def request_columns(contract: Contract) -> str:
@@ -135,14 +193,13 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _text(column: str | None, nulls: Sequence[str]) -> str:
-    if column is None:
-        return "cast(null as varchar)"
-    trimmed = f"nullif(trim({quote(column)}, {literal(BLANKS)}), '')"
-    meaning = [literal(null.strip(BLANKS)) for null in nulls if null.strip(BLANKS)]
-    if not meaning:
-        return trimmed
-    return f"case when {trimmed} in ({', '.join(meaning)}) then null else {trimmed} end"
+def _text(cell: str, nulls: Sequence[str]) -> str:
+    """Trim a cell; one that begins and ends in plain ASCII is told by looking at its two ends alone."""
+    tight = f"{cell} >= '!' and {cell} < '\x7f' and {cell}[-1] between '!' and '~'"
+    text = f"case when {tight} then {cell} else nullif(trim({cell}, {literal(BLANKS)}), '') end"
+    for null in nulls:
+        text = f"nullif({text}, {literal(null)})"
+    return text
 
 
 def _cast(field: Field, text: str) -> str:
@@ -163,10 +220,7 @@ def _full(text: str, pattern: str) -> str:
 
 def _integer(text: str) -> str:
     plain = f"replace(regexp_replace({text}, '\\.0+$', ''), '_', '')"
-    return (
-        f"case when {_full(text, '-?[0-9]{1,18}')} then try_cast({text} as bigint) "
-        f"when {_full(text, _INTEGER)} then try_cast({plain} as bigint) end"
-    )
+    return f"case when {_full(text, _INTEGER)} then try_cast({plain} as bigint) end"
 
 
 def _double(text: str) -> str:
@@ -190,11 +244,7 @@ def _date(text: str) -> str:
 def _timestamp(text: str) -> str:
     rest = f"replace(substring({text}, 12, 15), ',', '.')"
     general = f"try_cast(left({text}, 10) || ' ' || if({rest} = '', '00:00', {rest}) as timestamp)"
-    real = f"not starts_with({text}, '0000')"
-    return (
-        f"case when {_full(text, _USUAL_TIME)} and {real} then try_cast({text} as timestamp) "
-        f"when {_full(text, _ANY_TIME)} and {real} then {general} end"
-    )
+    return f"case when {_full(text, _ANY_TIME)} and not starts_with({text}, '0000') then {general} end"
 
 
 def _typed_literal(field: Field, value: object) -> str:
@@ -202,18 +252,13 @@ def _typed_literal(field: Field, value: object) -> str:
     return f"cast({literal(plain)} as {SQL_TYPES[field.type]})"
 
 
-def _code(faults: Sequence[Fault]) -> str:
-    whens = " ".join(f"when {fault.when} then {code}" for code, fault in enumerate(faults, 1))
-    return f"case {whens} else 0 end" if whens else "0"
-
-
 def _faults(field: Field, text: str, value: str) -> list[Fault]:
-    """List what can be wrong, the more basic first."""
+    """List what can be wrong; null where none is allowed first, then a text that is not of the type."""
     said: list[tuple[str, str, str]] = []
     if field.required and not field.nullable:
-        said.append((f"{text} is null", t("empty"), t("is empty, but the contract allows no null")))
+        said.append(("", t("empty"), t("is empty, but the contract allows no null")))
     if field.type != "text":
-        said.append((f"{text} is not null and {value} is null", *_not_of_type(field)))
+        said.append(("", *_not_of_type(field)))
     if field.choices is not None:
         listed = ", ".join(_typed_literal(field, choice) for choice in field.choices)
         choices = ", ".join(str(choice) for choice in field.choices)

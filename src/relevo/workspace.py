@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import tomllib
 import weakref
 from contextlib import ExitStack, contextmanager
@@ -167,7 +168,8 @@ class Workspace:
 
         place = self.settings.lake or str(self.root / "lake")
         held = ExitStack()
-        spill = held.enter_context(self.scratch())
+        writable = os.access(self.root, os.W_OK)  # one that may be read only is still good for queries
+        spill = held.enter_context(disk.scratch(self._scratch if writable else Path(tempfile.gettempdir())))
         weakref.finalize(self, _close, held, os.getpid())
         return Lake(
             place if "://" in place else self.project / place,

@@ -13,8 +13,20 @@ from relevo.cli.app import app
 from relevo.texts import catalogue
 from support import project
 
-COMMANDS = sorted(str(command.name or command.callback.__name__) for command in app.registered_commands if command.callback)
-HEAVY = ("pydantic", "numpy", "duckdb", "sqlalchemy", "rich.console", "orjson", "onnxruntime", "deltalake", "sqlglot")
+COMMANDS = sorted(
+    str(command.name or command.callback.__name__) for command in app.registered_commands if command.callback
+)
+HEAVY = (
+    "pydantic",
+    "numpy",
+    "duckdb",
+    "sqlalchemy",
+    "rich.console",
+    "orjson",
+    "onnxruntime",
+    "deltalake",
+    "sqlglot",
+)
 
 
 def test_every_command_is_here() -> None:
@@ -29,7 +41,9 @@ def test_every_command_has_json_and_help(name: str) -> None:
     done = project.call(name, "--help")
     assert (done.code, done.err) == (0, "")
     assert "--json" in done.out
-    (command,) = [c for c in app.registered_commands if c.callback and c.callback.__name__ in (name, f"{name}_")]
+    (command,) = [
+        c for c in app.registered_commands if c.callback and c.callback.__name__ in (name, f"{name}_")
+    ]
     assert command.help
     assert command.callback is not None
     assert inspect.getdoc(command.callback)

@@ -5,11 +5,11 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from conformance import a_version
 
 from relevo import digest
 from relevo.errors import LedgerError
 from relevo.ledger import Ledger, chain
+from support.ledgers import a_version
 
 if TYPE_CHECKING:
     from pathlib import Path

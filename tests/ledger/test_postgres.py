@@ -6,11 +6,11 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from conformance import LedgerConformance
 from sqlalchemy import create_engine, text
 
 from relevo.ids import uuid7
 from relevo.ledger import Ledger
+from support.ledgers import LedgerConformance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

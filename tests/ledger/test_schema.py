@@ -11,11 +11,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from conformance import a_version
 
 from relevo.errors import LedgerError
 from relevo.ledger import Ledger, schema
 from relevo.ledger.tables import metadata
+from support.ledgers import a_version
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,10 +12,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conformance import LedgerConformance, a_run, a_version
 
 from relevo.errors import LedgerError
 from relevo.ledger import Ledger
+from support.ledgers import LedgerConformance, a_run, a_version
 
 
 @pytest.fixture

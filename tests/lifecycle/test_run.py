@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from relevo import lifecycle
-from relevo.errors import DataError
+from relevo.errors import DataError, TrainingError
 from support import project, small
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ class TestUnusable:
     def test_one_outcome_only(self, tmp_path: Path) -> None:
         folder = project.make(tmp_path / "flights", rows=400)
         project.edit(folder / "project.py", ("> 15", "> 100000"))
-        with pytest.raises(DataError, match="labelled rows have the same outcome") as caught:
+        with pytest.raises(TrainingError, match="labelled rows have the same outcome") as caught:
             project.run(folder)
         run = project.workspace(folder).ledger.runs(NAME)[0]
         assert (run.status, run.message) == ("failed", str(caught.value))

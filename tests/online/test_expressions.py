@@ -1,15 +1,10 @@
 """Random well-typed expressions against DuckDB: nulls, branches and errors in combination."""
 
-import sys
-from pathlib import Path
-
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from relevo.errors import ProjectError
-
-sys.path.insert(0, str(Path(__file__).parent))
-from parity import agree, examples
+from support.parity import agree, examples
 
 # Per type: leaves, and forms whose {type} places take expressions. Functions that differ in the last place
 # between libraries stay out: test_functions compares them one by one.

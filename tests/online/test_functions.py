@@ -1,14 +1,10 @@
 """Every function and operator against DuckDB, over rows of awkward values."""
 
-import sys
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).parent))
-from parity import agree, examples
+from support.parity import agree, examples
 
 NUMBERS = [
     "i1 + i2", "i1 - i2", "i1 * i2", "i1 / i2", "i1 // i2", "i1 % i2", "-i1", "abs(i1)", "sign(i1)", "round(i1)",

@@ -17,18 +17,26 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Folder = Annotated[Path, typer.Argument(help=t("The project's folder."))]
+Folder = Annotated[
+    Path,
+    typer.Argument(metavar="FOLDER", show_default=False, help=t("The project's folder; here by default.")),
+]
 Of = Annotated[
     Path,
     typer.Option(
-        "--project", "-p", envvar="RELEVO_PROJECT", help=t("The project's folder; here by default.")
+        "--project",
+        "-p",
+        metavar="FOLDER",
+        envvar="RELEVO_PROJECT",
+        show_default=False,
+        help=t("The project's folder; here by default."),
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help=t("Print one JSON document."))]
 Sets = Annotated[
     list[str] | None, typer.Option("--set", metavar="TABLE=PATH", help=t("Read a table from another file."))
 ]
-Why = Annotated[str, typer.Option("--why", help=t("The reason, for the history."))]
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help=t("The reason, for the history."))]
 HERE = Path()
 
 
@@ -36,8 +44,12 @@ HERE = Path()
 def run(
     project: Folder = HERE,
     set_: Sets = None,
-    trials: Annotated[int | None, typer.Option(min=1, help=t("Trials for each candidate."))] = None,
-    seconds: Annotated[float | None, typer.Option(min=1, help=t("Seconds for each candidate."))] = None,
+    trials: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help=t("Trials for each candidate."))
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(metavar="N", min=1, help=t("Seconds for each candidate."))
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run the lifecycle."""
@@ -56,8 +68,12 @@ def check(project: Folder = HERE, json: Json = False) -> None:
 
 @app.command(help=t("Do one step of a run, for an orchestrator."))
 def step(
-    name: Annotated[str, typer.Argument(help=t("The step: ingest, clean, examples, train:NAME, …"))],
-    run_id: Annotated[str, typer.Option("--run", help=t("The run's id; a new one begins a run."))],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help=t("The step: ingest, clean, examples, train:NAME, …"))
+    ],
+    run_id: Annotated[
+        str, typer.Option("--run", metavar="ID", help=t("The run's id; a new one begins a run."))
+    ],
     project: Of = HERE,
     set_: Sets = None,
     json: Json = False,
@@ -71,8 +87,10 @@ def step(
 @app.command(help=t("Serve the champion over HTTP; follows promotions without a restart."))
 def serve(
     project: Folder = HERE,
-    host: Annotated[str, typer.Option(help=t("The address to listen on."))] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help=t("The port; 0 takes a free one."))] = 8000,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help=t("The address to listen on."))] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(metavar="N", min=0, max=65535, help=t("The port; 0 takes a free one."))
+    ] = 8000,
     json: Json = False,
 ) -> None:
     """Serve."""
@@ -83,9 +101,13 @@ def serve(
 
 @app.command(help=t("Answer a request given as JSON, FIELD=VALUE pairs, or - for standard input."))
 def predict(
-    request: Annotated[list[str], typer.Argument(help=t("JSON, FIELD=VALUE pairs, or -."))],
+    request: Annotated[
+        list[str], typer.Argument(metavar="REQUEST", help=t("JSON, FIELD=VALUE pairs, or -."))
+    ],
     project: Of = HERE,
-    version: Annotated[str, typer.Option(help=t("Another version than the champion."))] = "",
+    version: Annotated[
+        str, typer.Option(metavar="VERSION", help=t("Another version than the champion."))
+    ] = "",
     json: Json = False,
 ) -> None:
     """Predict."""
@@ -94,12 +116,16 @@ def predict(
     command(request, project, version, json=json)
 
 
-@app.command(help=t("Score a CSV or Parquet file in constant memory; every row is kept."))
+@app.command(help=t("Score a file in constant memory; every row is kept, a refused one with its problems."))
 def score(
     source: Annotated[Path, typer.Argument(metavar="IN", help=t("CSV, TSV, Parquet or JSON lines."))],
-    destination: Annotated[Path, typer.Argument(metavar="OUT", help=t("CSV or Parquet, by its ending."))],
+    destination: Annotated[
+        Path, typer.Argument(metavar="OUT", help=t("CSV, TSV, Parquet or JSON lines, by its ending."))
+    ],
     project: Of = HERE,
-    version: Annotated[str, typer.Option(help=t("Another version than the champion."))] = "",
+    version: Annotated[
+        str, typer.Option(metavar="VERSION", help=t("Another version than the champion."))
+    ] = "",
     json: Json = False,
 ) -> None:
     """Score a file."""
@@ -134,7 +160,7 @@ def history(project: Folder = HERE, project_: Of = HERE, json: Json = False) -> 
 
 @app.command(help=t("Make a registered version the champion."))
 def promote(
-    version: Annotated[str, typer.Argument(help=t("The version, such as 1.2.0."))],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help=t("The version, such as 1.2.0."))],
     project: Of = HERE,
     why: Why = "",
     json: Json = False,
@@ -160,7 +186,7 @@ def rollback(
 
 @app.command(help=t("Query the lake: raw.*, clean.*, quarantine.*, examples.* and predictions."))
 def sql(
-    query: Annotated[str, typer.Argument(help=t("One SQL query, read only."))],
+    query: Annotated[str, typer.Argument(metavar="QUERY", help=t("One SQL query, read only."))],
     project: Of = HERE,
     json: Json = False,
 ) -> None:

@@ -51,7 +51,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         from rich.console import Console
         from rich.table import Table
 
-        shown = Table(*columns, box=None, pad_edge=False, header_style="bold")
+        shown = Table(box=None, pad_edge=False, header_style="bold")
+        for place, column in enumerate(columns):
+            shown.add_column(column, no_wrap=place == 0)  # the name of what the row is about stays whole
         for row in texts:
             shown.add_row(*row)
         Console().print(shown, markup=False)

@@ -59,11 +59,11 @@ def status(folder: Path, *, json: bool) -> None:
         return
     say(t("Project {name}", name=name))
     say(t("Champion: {version}", version=_described(champion) if champion else "-"))
-    table((t("table"), t("rows"), t("in quarantine")), [list(row.values()) for row in data])
-    table(
-        (t("version"), t("predictions"), t("positive"), t("last")),
-        [list(row.values()) for row in predictions],
-    )
+    if data:
+        table((t("table"), t("rows"), t("in quarantine")), [list(row.values()) for row in data])
+    if predictions:
+        columns = (t("version"), t("predictions"), t("positive"), t("last"))
+        table(columns, [list(row.values()) for row in predictions])
     if runs:
         say(
             t(

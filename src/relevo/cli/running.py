@@ -60,9 +60,10 @@ def _report(workspace: Workspace, ended: Run) -> dict[str, object]:
 
 def _tell(workspace: Workspace, ended: Run) -> None:
     version = workspace.ledger.version(ended.project, ended.version)
-    if version is not None and ended.status != "unchanged":
+    if version is not None and ended.status == "refused":
         for reason in version.verdict.reasons:
-            say(f"  {'✓' if reason.passed else '✗'} {reason.text}")
+            if not reason.passed:
+                say(f"  ✗ {reason.text}")
     say(ended.message)
 
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from relevo.definition.cases import Case
-from relevo.definition.load import Definition, load
+from relevo.definition.loading import Definition, load
 
 __all__ = ["Case", "Definition", "load"]

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import URL, QueuePool, create_engine, event, make_url
+from sqlalchemy import URL, NullPool, QueuePool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from relevo.errors import LedgerError
@@ -120,12 +120,16 @@ class Database:
 
     def _sqlite(self) -> Engine:
         assert self.file is not None
-        uri = self.file.absolute().as_uri()
+        uri, log = self.file.absolute().as_uri(), self.file.with_name(f"{self.file.name}-wal")
         mode = "rwc" if self._create and self._engine is None else "rw"
+        frozen = self.file.exists() and not os.access(self.file.parent, os.W_OK)
 
         def connect() -> sqlite3.Connection:
+            # Where SQLite may not make the files beside a WAL ledger, it opens one that has no writer as it lies
+            # (sqlite.org/wal.html, "Read-Only Databases"), for one call only: there may be a writer at the next.
+            how = "ro&immutable=1" if frozen and not log.exists() else mode
             connection = sqlite3.connect(
-                f"{uri}?mode={mode}",
+                f"{uri}?mode={how}",
                 uri=True,
                 timeout=self._timeout,
                 isolation_level=None,  # transactions are begun below, not guessed by the driver
@@ -135,8 +139,12 @@ class Database:
             connection.execute("pragma synchronous = full")
             return connection
 
-        engine = create_engine(
-            "sqlite://", creator=connect, poolclass=QueuePool, pool_timeout=max(self._timeout, 0.1)
+        engine = (
+            create_engine("sqlite://", creator=connect, poolclass=NullPool)
+            if frozen
+            else create_engine(
+                "sqlite://", creator=connect, poolclass=QueuePool, pool_timeout=max(self._timeout, 0.1)
+            )
         )
         event.listen(engine, "begin", _begin)
         return engine

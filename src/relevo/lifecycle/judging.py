@@ -71,7 +71,7 @@ def evaluate(walk: Walk) -> Outcome:
             **shown,
         )
     )
-    output = {"blob": walk.keep(record), "candidate": fit.candidate, "metrics": shown}
+    output: dict[str, Any] = {"blob": walk.keep(record), "candidate": fit.candidate, "metrics": shown}
     return Outcome(
         output,
         rows_in=len(train.target) + len(test.target),

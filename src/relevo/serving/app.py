@@ -11,6 +11,7 @@ from relevo.journal import Journal
 from relevo.serving.admin import Admin
 from relevo.serving.collecting import Collector
 from relevo.serving.follow import POLL, Follower
+from relevo.serving.memory import give_back
 from relevo.serving.metrics import Metrics
 from relevo.serving.predict import MAX_BODY, MAX_ROWS, Predict
 
@@ -75,7 +76,7 @@ class App:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 self.follower.start()
-                gc.collect()
+                give_back()
                 gc.freeze()  # what was loaded stays: do not walk through it again at each collection
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from relevo.journal import Journal
     from relevo.workspace import Workspace
 
-_NICE = 10
+_NICE = 10  # where the system has no idle class
 _PAUSE = 5.0  # seconds between two looks for complete segments
 _LONGEST = 300.0
 PATIENCE = 120.0
@@ -38,7 +38,10 @@ def backlog(folder: Path) -> int:
 
 
 class Collector:
-    """Starts ``relevo collect`` at low priority whenever a segment of the journal is complete."""
+    """Starts ``relevo collect`` whenever a segment of the journal is complete.
+
+    It works when nobody else wants the processor; only at the end, when it is waited for, as others do.
+    """
 
     def __init__(self, workspace: Workspace, open_journal: Journal) -> None:
         self._workspace = workspace
@@ -62,10 +65,12 @@ class Collector:
         self._journal.roll()
         if self._waiting():
             self._child = self._spawn()
+            _idle(self._child.pid)
 
     def finish(self) -> None:
         """Collect what the closed journal left, and wait for it."""
         if self._child is not None:
+            _hurry(self._child.pid)
             self._wait(self._child)
         if self._waiting():
             self._wait(self._spawn())
@@ -80,10 +85,7 @@ class Collector:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "relevo", "collect", str(self._workspace.project)]
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # noqa: S603 - our own
-        with suppress(OSError, AttributeError):  # it is gone already, or this system has no priorities
-            os.setpriority(os.PRIO_PROCESS, child.pid, _NICE)
-        return child
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # noqa: S603 - our own
 
     @staticmethod
     def _wait(child: subprocess.Popen[bytes]) -> None:
@@ -94,3 +96,17 @@ class Collector:
                 "%s",
                 t("Collecting the predictions takes long; process {pid} goes on with it.", pid=child.pid),
             )
+
+
+def _idle(pid: int) -> None:
+    with suppress(OSError):  # it is gone already
+        if hasattr(os, "SCHED_IDLE"):
+            os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
+        else:
+            os.setpriority(os.PRIO_PROCESS, pid, _NICE)
+
+
+def _hurry(pid: int) -> None:
+    with suppress(OSError):  # it is gone already
+        if hasattr(os, "SCHED_IDLE"):
+            os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from relevo.errors import LedgerError, RelevoError
 from relevo.package import ModelPackage
+from relevo.serving.memory import give_back
 from relevo.serving.served import Served
 from relevo.texts import t
 
@@ -125,6 +126,8 @@ class Follower:
                 continue
             if found is not None:
                 self.take(found)
+                del found
+                await loop.run_in_executor(self._thread, give_back)
 
     def take(self, found: Served) -> None:
         """Let a loaded version answer."""

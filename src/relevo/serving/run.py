@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from relevo.errors import WorkspaceError
 from relevo.extras import need
+from relevo.serving.memory import use_one_arena
 from relevo.texts import t
 
 if TYPE_CHECKING:
@@ -41,11 +42,14 @@ def run(
     """
     for module in ("fastapi", "uvicorn", "httptools", "uvloop"):
         need(module, "serve")
+    import numpy as np
     from uvicorn import Server as Uvicorn
 
     from relevo.serving.app import create_app
 
     sys.setswitchinterval(_SWITCH)
+    use_one_arena()
+    np.seterr(over="ignore", invalid="ignore")  # the caller's infinities are answered, not warned of
     _log_to_stderr()
     listener = _listen(host, port)
     app = create_app(workspace, project_name, alias=alias)

@@ -102,9 +102,7 @@ def _registry() -> None:
         sa.Column("created_at", sa.String(40), nullable=False),
         sa.PrimaryKeyConstraint("number", name="pk_relevo_versions"),
         sa.UniqueConstraint("project", "version", name="uq_relevo_versions_project_version"),
-        sa.UniqueConstraint(
-            "project", "digest", "status", name="uq_relevo_versions_project_digest_status"
-        ),
+        sa.UniqueConstraint("project", "digest", "status", name="uq_relevo_versions_project_digest_status"),
     )
     op.create_table(
         "relevo_releases",

@@ -1,0 +1,97 @@
+"""Requests that keep the contract and still have no features or no probability are told so, each for itself."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from relevo import sql
+from relevo.definition import check
+from relevo.encoding import Encoder
+from support import service, small
+from support.service import GOOD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SQL = """select cast(airline as integer) as number, cast(flight as double) as size,
+- cast(flight as double) as opposite from request"""
+FINE, NO_NUMBER, NO_PROBABILITY = (
+    GOOD | {"Emp-I": "12", "Vlo-I": "3"},
+    GOOD | {"Emp-I": "SKU"},
+    GOOD | {"Emp-I": "12", "Vlo-I": "1e300"},
+)
+
+
+def linear(width: int) -> bytes:
+    """A model that adds its features: two opposite infinities make it NaN."""
+    node = helper.make_node(
+        "LinearRegressor",
+        ["features"],
+        ["margin"],
+        domain="ai.onnx.ml",
+        coefficients=[0.1] * width,
+        intercepts=[0.0],
+    )
+    places = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, size])
+        for name, size in (("features", width), ("margin", 1))
+    ]
+    graph = helper.make_graph([node], "linear", places[:1], places[1:])
+    opsets = [helper.make_opsetid("ai.onnx.ml", 3), helper.make_opsetid("", 17)]
+    model: onnx.ModelProto = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    found: bytes = model.SerializeToString()
+    return found
+
+
+@pytest.fixture(scope="module")
+def arithmetic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[service.Service]:
+    """A service whose features can fail."""
+    root = tmp_path_factory.mktemp("arithmetic")
+    plan = sql.compile_features(SQL, request=check.columns(small.definition().request))
+    changes = {
+        "sql": plan.sql,
+        "tree": plan.tree,
+        "encoders": [Encoder(feature.name, feature.type) for feature in plan.features],
+        "model": linear(3),
+        "lookups": {},
+    }
+    service.workspace(root, changes)
+    started = service.start(root)
+    yield started
+    assert started.stop() == 0
+
+
+def entries(response: httpx.Response) -> list[dict[str, Any]]:
+    assert response.status_code == 422, response.text
+    found: list[dict[str, Any]] = response.json()["problems"]
+    return found
+
+
+def test_a_feature_without_a_value_is_a_problem_of_the_request(arithmetic: service.Service) -> None:
+    (entry,) = entries(arithmetic.ask(NO_NUMBER))
+    assert "has no value" in entry["problem"]
+    assert "SKU" not in json.dumps(entry)
+    (entry,) = entries(arithmetic.ask([FINE, NO_NUMBER]))
+    assert entry["row"] == 1
+
+
+def test_a_row_without_a_probability_is_a_problem_of_the_request(arithmetic: service.Service) -> None:
+    (entry,) = entries(arithmetic.ask(NO_PROBABILITY))
+    assert "no probability" in entry["problem"]
+    (entry,) = entries(arithmetic.ask([FINE, FINE, NO_PROBABILITY]))
+    assert entry["row"] == 2
+
+
+def test_each_of_many_at_once_gets_what_is_its_own(arithmetic: service.Service) -> None:
+    asked = [FINE, NO_NUMBER, NO_PROBABILITY] * 60
+    with ThreadPoolExecutor(16) as pool, httpx.Client(base_url=arithmetic.url) as client:
+        statuses = list(pool.map(lambda body: client.post("/v1/predict", json=body).status_code, asked))
+    assert statuses == [200, 422, 422] * 60
+    assert "Warning" not in arithmetic.said.read_text()

@@ -1,0 +1,68 @@
+"""Every command, option and setting is documented, and the page made from the code is up to date."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from relevo.cli.app import app
+from relevo.workspace import Settings
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+
+
+def options() -> list[tuple[str, str]]:
+    group: Any = typer.main.get_command(app)
+    return [
+        (name, option)
+        for name, command in group.commands.items()
+        for parameter in command.params
+        if parameter.param_type_name == "option"
+        for option in parameter.opts
+    ]
+
+
+def sections() -> dict[str, str]:
+    """The parts of the page of commands, by heading."""
+    parts = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8").split("\n## ")
+    return {part.partition("\n")[0]: part for part in parts[1:]}
+
+
+@pytest.mark.parametrize(("command", "option"), options())
+def test_every_option_is_documented(command: str, option: str) -> None:
+    assert f"`{option}" in sections()[command] or f", {option}" in sections()[command]
+
+
+def test_every_command_is_documented() -> None:
+    assert {command for command, _ in options()} | {"Settings"} == set(sections())
+
+
+@pytest.mark.parametrize("setting", list(Settings.model_fields))
+def test_every_setting_is_documented(setting: str) -> None:
+    assert f"`RELEVO_{setting.upper()}`" in TEXT
+
+
+def test_the_commands_named_in_the_pages_exist() -> None:
+    import re
+
+    known = {command for command, _ in options()}
+    named = set(re.findall(r"(?:^|`|\$ |&& )relevo ([a-z]+)\b", TEXT, flags=re.MULTILINE))
+    assert named - known == set()
+    assert {"run", "serve", "predict", "score", "rollback", "sql"} <= named
+
+
+def test_the_page_of_commands_is_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "cli_docs.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
