@@ -7,6 +7,7 @@ required takes its default where it is null, for a file cannot leave a single ce
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,6 +43,8 @@ _DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _ANY_TIME = f"{_DAY}([ Tt_]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]+)?)?)?"
 _MIDNIGHT = f"{_DAY}([ Tt_]00:00(:00([.,]0+)?)?[Zz]?)?"
 _DOUBLE = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+_TIGHT = re.compile(r"\^((\[[A-Za-z0-9_-]+\]|[A-Za-z0-9])(\{[0-9]+(,[0-9]*)?\}|\+)?)+\$")
+"""Patterns, such as ``^[A-Z]{4}$``, that no text with a blank at its end meets."""
 _INTEGER = r"[+-]?[0-9]+(_[0-9]+)*(\.0+)?"
 
 
@@ -138,7 +141,7 @@ def _field(field: Field, place: int, column: str | None, nulls: Sequence[str]) -
     cast, plain = _quick(field, source, cell, quick)
     if nulls and plain != "false":
         plain = f"{plain} and {cell} not in ({', '.join(map(literal, nulls))})"
-    faults = _faults(field, f"coalesce({text}, {cell})", value)
+    faults = _faults(field, f"coalesce({text}, {cell})", value, plainly)
     result = value
     if not field.required and field.default is not None:
         result = f"coalesce({value}, {_typed_literal(field, field.default)})"
@@ -168,6 +171,8 @@ def _quick(field: Field, source: str, cell: str, quick: str) -> tuple[str, str]:
         return f"try_cast({source} as bigint)", f"cast({quick} as varchar) = {cell}"
     if field.type == "text" and field.choices is not None:
         return source, f"{cell} in ({', '.join(literal(str(choice)) for choice in field.choices)})"
+    if field.type == "text" and field.pattern is not None and _TIGHT.fullmatch(field.pattern):
+        return source, f"{cell} >= '!' and regexp_matches({cell}, {literal(field.pattern)})"
     return f"cast(null as {SQL_TYPES[field.type]})", "false"
 
 
@@ -252,7 +257,7 @@ def _typed_literal(field: Field, value: object) -> str:
     return f"cast({literal(plain)} as {SQL_TYPES[field.type]})"
 
 
-def _faults(field: Field, text: str, value: str) -> list[Fault]:
+def _faults(field: Field, text: str, value: str, plainly: str) -> list[Fault]:
     """List what can be wrong; null where none is allowed first, then a text that is not of the type."""
     said: list[tuple[str, str, str]] = []
     if field.required and not field.nullable:
@@ -264,7 +269,7 @@ def _faults(field: Field, text: str, value: str) -> list[Fault]:
         choices = ", ".join(str(choice) for choice in field.choices)
         sentence = t("“{value}” is not one of {choices}", value=_VALUE, choices=choices)
         said.append((f"{value} not in ({listed})", t("not one of {choices}", choices=choices), sentence))
-    said += [*_bounds(field, value), *_shapes(field, text)]
+    said += [*_bounds(field, value), *_shapes(field, value, plainly)]
     return [Fault(when, literal(f"{field.alias}: {kind}"), _said(field, text, s)) for when, kind, s in said]
 
 
@@ -301,17 +306,18 @@ def _bounds(field: Field, value: str) -> Iterator[tuple[str, str, str]]:
         )
 
 
-def _shapes(field: Field, text: str) -> Iterator[tuple[str, str, str]]:
+def _shapes(field: Field, value: str, plainly: str) -> Iterator[tuple[str, str, str]]:
     least, most, pattern = field.min_length, field.max_length, field.pattern
     if least is not None:
         sentence = t("“{value}” is shorter than {length} characters", value=_VALUE, length=least)
-        yield f"length({text}) < {least}", t("shorter than {length} characters", length=least), sentence
+        yield f"length({value}) < {least}", t("shorter than {length} characters", length=least), sentence
     if most is not None:
         sentence = t("“{value}” is longer than {length} characters", value=_VALUE, length=most)
-        yield f"length({text}) > {most}", t("longer than {length} characters", length=most), sentence
+        yield f"length({value}) > {most}", t("longer than {length} characters", length=most), sentence
     if pattern is not None:
         sentence = t("“{value}” does not match {pattern}", value=_VALUE, pattern=pattern)
-        when = f"not regexp_matches({text}, {literal(re2(pattern))})"
+        skip = f"{plainly} is not true and " if _TIGHT.fullmatch(pattern) else ""
+        when = f"{skip}not regexp_matches({value}, {literal(re2(pattern))})"
         yield when, t("does not match {pattern}", pattern=pattern), sentence
 
 
