@@ -152,6 +152,28 @@ def test_patterns_mean_the_same(engine: duckdb.DuckDBPyConnection, pattern: str,
     assert [match for (match,) in found] == [not over_http(field, text)[1] for text in texts]
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.builds(
+            "{}{}".format,
+            st.sampled_from(["[A-C]", "[A-Ca1]", "B", "1"]),
+            st.sampled_from(["", "{2}", "{0,2}", "+"]),
+        ),
+        min_size=1,
+        max_size=3,
+    ).map(lambda parts: f"^{''.join(parts)}$"),
+    st.lists(st.text("ABCDa1 é*?", min_size=1, max_size=5), min_size=1, max_size=20),
+)
+def test_codes_are_checked_alike(engine: duckdb.DuckDBPyConnection, pattern: str, texts: list[str]) -> None:
+    trimmed = [text.strip(BLANKS) for text in texts if text.strip(BLANKS)]
+    if trimmed:
+        field = Field(name="x", alias="x", type="text", pattern=pattern)
+        alike(engine, field, trimmed)
+        padded = clean(engine, field, [f" {text}\t" for text in trimmed])
+        assert [found[:2] for found in padded] == [found[:2] for found in clean(engine, field, trimmed)]
+
+
 def test_blanks_around_a_value_go_and_empty_is_null(engine: duckdb.DuckDBPyConnection) -> None:
     field = Field(name="x", alias="x", type="text", nullable=True)
     found = clean(engine, field, [" a b\t", "", "  ", None, "\u00a0x\u00a0", "None"])

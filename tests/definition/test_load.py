@@ -107,7 +107,7 @@ SPOILED = [
     ("project.py", "class Flight(BaseModel):", "class Flight(BaseModel)", "project.py", "line 11", ""),
     ("cases.csv", ",expected", ",wanted", "cases.csv", "expected", "late"),
     ("cases.csv", "LAN,N,on time", "LAN,N,punctual", "cases.csv", "line 3, expected", "punctual"),
-    ("cases.csv", "LAN,N,on time", "LAN,O,on time", "cases.csv", "line 3, TIPOVUELO", "'I' or 'N'"),
+    ("cases.csv", "LAN,N,on time", "LAN,O,on time", "cases.csv", "line 3, TIPOVUELO", "one of: I, N"),
     ("cases.csv", "2017-05-17 05:10:00", "2017-05-37 05:10:00", "cases.csv", "line 3, Fecha-I", ""),
 ]
 

@@ -153,7 +153,7 @@ def _online(package: ModelPackage, request: Mapping[str, Any], findings: _Findin
     aliases = {f.name: f.alias for f in package.request.fields}
     body = json.dumps({aliases[name]: to_json(value) for name, value in request.items() if name in aliases})
     try:
-        read = package.validators.one.validate_json(body)
+        read = package.validators.one.validate_python(json.loads(body))  # as the service does
     except ValueError as error:
         findings.add(
             t("{request}: the package refuses it: {error}", request=body, error=str(error).splitlines()[1])

@@ -77,7 +77,7 @@ def _case(
         valid = validation.validate(validators, request)
     except RequestError as error:
         return mistakes + [
-            Mistake(file, f"{place}, {p['field']}", f"{p['problem']}.", "") for p in error.problems
+            Mistake(file, f"{place}, {p['field']}", str(p["problem"]), "") for p in error.problems
         ]
     name = (row.get(NAME) or place).strip()
     return mistakes or Case(name, valid, labels[expected], line)

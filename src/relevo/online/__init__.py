@@ -22,7 +22,14 @@ _FAILURES = (ArithmeticError, ValueError, TypeError, AttributeError, LookupError
 
 
 class FeatureError(ValueError):
-    """A feature has no value for this request, where DuckDB would stop with an error too."""
+    """A feature has no value for this request, where DuckDB would stop with an error too.
+
+    ``feature`` names it; it is empty when the request itself cannot be read or looked up.
+    """
+
+    def __init__(self, message: str, *, feature: str = "") -> None:
+        super().__init__(message)
+        self.feature = feature
 
 
 def _namespace(constants: list[object]) -> dict[str, object]:
@@ -47,8 +54,9 @@ def _explainer(tree: Tree) -> Callable[[int, Exception], FeatureError]:
         reason = f"{type(failure).__name__}: {failure}"
         if at < 0:
             return FeatureError(t("The request cannot be read or looked up: {reason}.", reason=reason))
+        name = tree.features[at][0]
         return FeatureError(
-            t("The feature {name} has no value: {reason}.", name=tree.features[at][0], reason=reason)
+            t("The feature {name} has no value: {reason}.", name=name, reason=reason), feature=name
         )
 
     return explain

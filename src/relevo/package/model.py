@@ -118,7 +118,7 @@ class ModelPackage:
 
     def score_matrix(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         """Calibrated probabilities, shape (n,), of an encoded (n, k) matrix."""
-        return calibrated(self._run(None, {"features": matrix})[0], self._a, self._b)
+        return calibrated(self._run(["margin"], {"features": matrix})[0], self._a, self._b)
 
     def predict(self, requests: Sequence[Mapping[str, Any]]) -> list[Answer]:
         """Answer validated requests."""

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from relevo.defects import SHOWN, Defect
 from relevo.errors import WorkspaceError
 from relevo.serving import problems
 from relevo.serving.ids import Ids
-from relevo.serving.problems import SHOWN, Defect, Refusal
+from relevo.serving.problems import Refusal
 from relevo.serving.reading import one_line, parse
 
 if TYPE_CHECKING:

@@ -11,28 +11,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from relevo.defects import entry
 from relevo.texts import LANGUAGES, speaking, t
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from relevo.contract import Contract, Field
+    from relevo.contract import Contract
+    from relevo.defects import Defect
 
-SHOWN = 100
-"""The most problems that one answer lists."""
-_NAME = 100
 _LANGUAGE = re.compile(
     rb"\s*([A-Za-z]{1,8}|\*)(?:-[A-Za-z0-9-]*)?\s*(?:;\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*)?"
 )
-
-
-class Defect(NamedTuple):
-    """One thing wrong with one field: pydantic's name for it and the limits that were broken."""
-
-    row: int | None
-    field: str
-    kind: str
-    limits: Mapping[str, Any]
 
 
 class Refusal(Exception):  # noqa: N818 - not an error of ours: what the caller is told
@@ -156,64 +146,9 @@ def render(refusal: Refusal, code: str, contract: Contract | None) -> tuple[int,
             "detail": kind.detail(refusal.facts),
         }
         if refusal.defects:
-            body["problems"] = [_entry(defect, contract) for defect in refusal.defects]
+            body["problems"] = [entry(defect, contract) for defect in refusal.defects]
         if refusal.more:
             body["more"] = True
     if "id" in refusal.facts:
         body["id"] = refusal.facts["id"]
     return kind.status, orjson.dumps(body)
-
-
-def _entry(defect: Defect, contract: Contract | None) -> dict[str, Any]:
-    rules = None
-    if contract is not None:
-        rules = next((f for f in contract.fields if defect.field in (f.alias, f.name)), None)
-    make = _SENTENCES.get(defect.kind, _other)
-    entry: dict[str, Any] = {} if defect.row is None else {"row": defect.row}
-    entry["field"] = (rules.alias if rules else defect.field)[:_NAME]
-    entry["problem"] = make(rules, defect.limits)
-    return entry
-
-
-def _other(rules: Field | None, _: Mapping[str, Any]) -> str:
-    return t("must be {type}.", type=_type_name(rules.type if rules else "text"))
-
-
-def _type_name(kind: str) -> str:
-    names = {
-        "text": t("a text"),
-        "integer": t("a whole number"),
-        "double": t("a number"),
-        "boolean": t("true or false"),
-        "date": t("a date such as 2017-01-31"),
-        "timestamp": t("a date and time such as 2017-01-31 23:30:00"),
-    }
-    return names[kind]
-
-
-def _choices(rules: Field | None, limits: Mapping[str, Any]) -> str:
-    known = ", ".join(map(str, rules.choices)) if rules and rules.choices else limits.get("expected", "")
-    return t("must be one of: {choices}.", choices=known)
-
-
-_SENTENCES: dict[str, Callable[[Field | None, Mapping[str, Any]], str]] = {
-    "missing": lambda _, __: t("is required and absent."),
-    "extra_forbidden": lambda _, __: t("is not a field of the contract, which allows no others."),
-    "dict_type": lambda _, __: t("must be an object with the contract's fields."),
-    "empty": lambda _, __: t("must be an object or a list of at least one object."),
-    "literal_error": _choices,
-    "string_too_short": lambda _, c: t("must have at least {min_length} characters.", **c),
-    "string_too_long": lambda _, c: t("must have at most {max_length} characters.", **c),
-    "string_pattern_mismatch": lambda _, c: t("must match the pattern {pattern}.", **c),
-    "greater_than": lambda _, c: t("must be greater than {gt}.", **c),
-    "greater_than_equal": lambda _, c: t("must be at least {ge}.", **c),
-    "less_than": lambda _, c: t("must be less than {lt}.", **c),
-    "less_than_equal": lambda _, c: t("must be at most {le}.", **c),
-    "int_parsing_size": lambda _, __: t("must fit in 64 bits."),
-    "finite_number": lambda _, __: t("must be a finite number."),
-    "timezone_naive": lambda _, __: t("must be a local time, without a time zone."),
-    "feature": lambda _, __: t("this feature has no value for the request: something in it is out of range."),
-    "probability": lambda _, __: t(
-        "the model has no probability for this request: a number is out of all range."
-    ),
-}

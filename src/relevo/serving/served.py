@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from pydantic_core import ValidationError
 
+from relevo import defects
 from relevo.online import FeatureError
 from relevo.records import now
-from relevo.serving.problems import SHOWN, Defect, Refusal
+from relevo.serving.problems import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,13 +59,13 @@ class Served:
         try:
             row: Mapping[str, Any] = self._validate(received)
         except ValidationError as error:
-            defects = _defects(error, number)
-            raise Refusal("contract", defects=defects, more=error.error_count() > len(defects)) from None
+            found = defects.of(error, number)
+            raise Refusal("contract", defects=found, more=error.error_count() > len(found)) from None
         try:
             features = self._compute(row, self._lookups)
         except FeatureError as error:
-            name = getattr(error, "feature", "features")
-            raise Refusal("contract", defects=[Defect(number, name, "feature", {})]) from None
+            name = error.feature or "features"
+            raise Refusal("contract", defects=[defects.Defect(number, name, "feature", {})]) from None
         if len(row) > self._fields:
             metrics.unknown_fields += len(row) - self._fields
         return features
@@ -96,11 +97,3 @@ class Served:
         self.decided[0] += len(lines) - positives
         self.decided[1] += positives
         return answers, b"".join(lines)
-
-
-def _defects(error: ValidationError, number: int | None) -> list[Defect]:
-    found = []
-    for item in error.errors(include_url=False, include_input=False)[:SHOWN]:
-        field = str(item["loc"][0]) if item["loc"] else "body"
-        found.append(Defect(number, field, item["type"], item.get("ctx", {})))
-    return found
