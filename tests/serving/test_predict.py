@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import time
+import urllib.error
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -161,6 +163,19 @@ def test_json_with_a_charset_is_taken(running: Service) -> None:
 def test_ten_megabytes_are_refused(running: Service) -> None:
     problem(running.ask(b'{"x":"' + b"x" * 10_000_000 + b'"}'), 413, "too-large")
     assert running.ask(GOOD).status_code == 200
+
+
+def test_who_sends_all_before_reading_still_hears_why(running: Service) -> None:
+    """Most clients do; a connection closed in the middle of their sending would tell them nothing."""
+    request = urllib.request.Request(
+        str(running.client.base_url.join("/v1/predict")),
+        b"x" * 10_000_000,
+        {"Content-Type": "application/json"},
+    )
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=20)
+    with caught.value as answer:
+        assert (answer.code, json.load(answer)["type"]) == (413, "/docs#too-large")
 
 
 def test_ten_megabytes_without_a_length_are_refused(running: Service) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,8 @@ _PROBLEM = (b"content-type", b"application/problem+json")
 _RETRY = (b"retry-after", b"5")
 _UNAVAILABLE = 503
 _ENOUGH = 64  # single requests that are answered together without a further look
+_LINGER = 64 << 20  # bytes of a body too large that are read away, so that its sender hears the answer
+_LINGER_SECONDS = 10
 _OPEN = b""  # the place of an answer to come
 _log = logging.getLogger(__name__)
 
@@ -95,6 +98,8 @@ class Predict:
         except Refusal as refusal:
             status, answer = self._refuse(refusal, scope)
             kind = _PROBLEM
+            if refusal.kind == "too-large":
+                await _read_away(receive)
         except Exception:  # noqa: BLE001 - logged with its traceback; the caller is told its number
             status, answer = self._fail(scope)
             kind = _PROBLEM
@@ -273,3 +278,15 @@ class Predict:
 
 def _no_probability() -> Refusal:
     return Refusal("contract", defects=[Defect(None, "body", "probability", {})])
+
+
+async def _read_away(receive: Receive) -> None:
+    """Take in what is left of a body that is too large: most clients read no answer before they have sent it all."""
+    left = _LINGER
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while left > 0:
+                message = await receive()
+                if message["type"] != "http.request" or not message.get("more_body"):
+                    return
+                left -= len(message["body"])
