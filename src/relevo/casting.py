@@ -211,11 +211,6 @@ def _number(field: Field, text: str, value: str, faults: Sequence[Fault]) -> str
     return f"case when {value} is null then {absent} {' '.join(whens)} else 0 end"
 
 
-def request_columns(contract: Contract) -> str:
-    """Write the fields' names and SQL types as a table's columns."""
-    return ", ".join(f"{quote(field.name)} {SQL_TYPES[field.type]}" for field in contract.fields)
-
-
 def literal(text: str) -> str:
     """Write a SQL text literal."""
     return "'" + text.replace("'", "''") + "'"
