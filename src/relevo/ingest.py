@@ -74,8 +74,8 @@ def source_bytes(table: Table, root: Path) -> int:
 
 
 def snapshot_id(table: Table, contents: Mapping[reading.File, str]) -> str:
-    """Digest of what is in force and how it is read; the same on every machine."""
-    listed = sorted([file.name, content] for file, content in contents.items())
+    """Digest of what is in force and how it is read, whatever the files are called; the same on every machine."""
+    listed = sorted(set(contents.values()))
     return digests.of_json({"table": table.name, "files": listed, "reading": reading.identity(table.source)})
 
 
