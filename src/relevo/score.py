@@ -62,6 +62,8 @@ def score(lake: Lake, package: ModelPackage, source: Path, destination: Path) ->
         raise DataError(t("{file}: its folder does not exist. Make it first.", file=destination))
     if destination.exists() and source.exists() and destination.samefile(source):
         raise DataError(t("{file}: it would take the place of what is read. Name another.", file=destination))
+    if not source.exists():
+        raise DataError(t("There is no file {file}. Check the path.", file=source))
     files = Files(str(source.absolute()))
     file = reading.find(files, Path("/"))[0]
     with disk.explained(lake.scratch):

@@ -102,7 +102,7 @@ def compile_project(project: Project, mistakes: list[Mistake] | None = None) -> 
     """Check and compile a project made in Python; ``root`` must be its folder."""
     mistakes = list(mistakes or [])
     mistakes += check.shape(project)
-    if mistakes:
+    if all(table.keys for table in project.tables):
         raise ProjectError(mistakes)
     read = {table.name: _contract(table.contract, mistakes) for table in project.tables}
     request = _contract(project.request, mistakes)

@@ -110,11 +110,12 @@ class ModelPackage:
 
     def matrix(self, rows: Sequence[Row]) -> NDArray[np.float32]:
         """Encode n feature tuples as an (n, k) matrix."""
-        return self._encode(rows)
+        with np.errstate(over="ignore"):  # beyond float32 is infinity, by the definition of the encoding
+            return self._encode(rows)
 
     def score(self, rows: Sequence[Row]) -> NDArray[np.float64]:
         """Probabilities of n ≥ 1 feature tuples."""
-        return self.score_matrix(self._encode(rows))
+        return self.score_matrix(self.matrix(rows))
 
     def score_matrix(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         """Calibrated probabilities, shape (n,), of an encoded (n, k) matrix."""
