@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from relevo.candidates import Candidate, Tuning, lightgbm, logistic, xgboost
+    from relevo.decisions import BestThreshold, Costs, ExpectedF1, TopK
     from relevo.definition import load
     from relevo.gate import Gate
     from relevo.lifecycle import run
     from relevo.package import ModelPackage
+    from relevo.population import Examples, History, Population, Recommend
     from relevo.project import Project, Table
     from relevo.sources import Files
     from relevo.split import GroupSplit, StratifiedSplit, TimeSplit
@@ -23,16 +25,24 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BestThreshold": "decisions",
     "Candidate": "candidates",
+    "Costs": "decisions",
+    "Examples": "population",
+    "ExpectedF1": "decisions",
     "Files": "sources",
     "Gate": "gate",
     "GroupSplit": "split",
+    "History": "population",
     "ModelPackage": "package",
+    "Population": "population",
     "Project": "project",
+    "Recommend": "population",
     "StratifiedSplit": "split",
     "Table": "project",
     "Target": "target",
     "TimeSplit": "split",
+    "TopK": "decisions",
     "Tuning": "candidates",
     "Workspace": "workspace",
     "lightgbm": "candidates",
@@ -43,16 +53,24 @@ _HOMES = {
 }
 
 __all__ = [
+    "BestThreshold",
     "Candidate",
+    "Costs",
+    "Examples",
+    "ExpectedF1",
     "Files",
     "Gate",
     "GroupSplit",
+    "History",
     "ModelPackage",
+    "Population",
     "Project",
+    "Recommend",
     "StratifiedSplit",
     "Table",
     "Target",
     "TimeSplit",
+    "TopK",
     "Tuning",
     "Workspace",
     "__version__",

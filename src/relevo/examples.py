@@ -48,20 +48,24 @@ class Examples:
     columns: Mapping[str, Any]
 
 
-def make(definition: Definition, lake: Lake, clean: Mapping[str, Snapshot]) -> Snapshot:
-    """Make the examples from clean snapshots (by table name); raises ``DataError`` when there are none."""
+def make(definition: Definition, lake: Lake, tables: Mapping[str, Snapshot]) -> Snapshot:
+    """Make the examples from snapshots of the clean tables and the histories, by name.
+
+    Raises ``DataError`` when there are none.
+    """
     name = f"examples/{definition.name}"
     identity = digests.of_json(
         {
-            "clean": {table: snapshot.id for table, snapshot in clean.items()},
+            "clean": {table: snapshot.id for table, snapshot in tables.items()},
             "request": definition.request.to_json(),
+            "rows": [definition.examples.sql, definition.examples.event_time],
             "sql": definition.plan.sql,
             "target": definition.target_sql,
             "split": repr(definition.project.split),
             "version": VERSION,
         }
     )
-    with bound(definition, lake, clean) as connection:
+    with bound(definition, lake, tables) as connection:
         with _computing(t("the target")):
             _assign(definition, connection)
         rows = _count(connection)
@@ -71,18 +75,25 @@ def make(definition: Definition, lake: Lake, clean: Mapping[str, Snapshot]) -> S
 
 
 @contextmanager
-def bound(definition: Definition, lake: Lake, clean: Mapping[str, Snapshot]) -> Iterator[DuckDBPyConnection]:
-    """Open a connection that sees the examples' clean table as ``clean`` and each look-up under its name."""
+def bound(definition: Definition, lake: Lake, tables: Mapping[str, Snapshot]) -> Iterator[DuckDBPyConnection]:
+    """Open a connection that sees every table under its name, and the examples before features as ``clean``."""
     connection = lake.connect()
     try:
-        table = definition.project.examples.name
-        lake.bind(connection, clean[table].table, as_="clean", version=clean[table].version)
-        for lookup in definition.project.lookups:
-            snapshot = clean[lookup.name]
-            lake.bind(connection, snapshot.table, as_=lookup.name, version=snapshot.version)
+        for table, snapshot in tables.items():
+            lake.bind(connection, snapshot.table, as_=table, version=snapshot.version)
+        rows = definition.examples
+        source = f"({_identified(definition)})" if rows.sql else quote(rows.name)
+        connection.execute(f"create view clean as select * from {source}")
         yield connection
     finally:
         connection.close()
+
+
+def _identified(definition: Definition) -> str:
+    """The query's rows with an id: the digest of what is asked and when, which no two rows share."""
+    rows = definition.examples
+    cells = _cells([*definition.request.names, str(rows.event_time)])
+    return f"select md5({cells}) as _id, * from ({rows.sql})"
 
 
 @contextmanager
@@ -110,8 +121,12 @@ def _computing(what: str) -> Iterator[None]:
 
 def _assign(definition: Definition, connection: DuckDBPyConnection) -> None:
     project = definition.project
-    time = project.examples.event_time
+    time = definition.examples.event_time
     group = project.split.by if isinstance(project.split, GroupSplit) else None
+    if definition.examples.sql:
+        connection.execute("create temp table made as select * from clean")
+        _check_distinct(definition, connection)
+        connection.execute("create or replace view clean as select * from made")
     connection.execute(
         f"""create temp table labelled as
         select _id, {f"cast({quote(time)} as timestamp)" if time else "cast(null as timestamp)"} as _time,
@@ -123,7 +138,7 @@ def _assign(definition: Definition, connection: DuckDBPyConnection) -> None:
     target = np.asarray(read["_target"], bool)
     if not len(target):
         raise DataError(
-            t("No row of {table} has an outcome: the target is null in all.", table=project.examples.name)
+            t("No row of {table} has an outcome: the target is null in all.", table=definition.examples.name)
         )
     found = parts.assign(
         project.split,
@@ -183,9 +198,31 @@ def _count(connection: DuckDBPyConnection) -> int:
 
 def _content(definition: Definition) -> str:
     """SQL of a digest of what a row says, whichever file holds it: a random part must not change with the file."""
-    fields = definition.contracts[definition.project.examples.name].names
-    cells = ", ".join(f"coalesce(cast({quote(name)} as varchar), chr(1))" for name in fields)
-    return f"md5(concat_ws(chr(31), {cells}))"
+    return f"md5({_cells(definition.examples.contract.names)})"
+
+
+def _cells(names: Sequence[str]) -> str:
+    cells = ", ".join(f"coalesce(cast({quote(name)} as varchar), chr(1))" for name in names)
+    return f"concat_ws(chr(31), {cells})"
+
+
+def _check_distinct(definition: Definition, connection: DuckDBPyConnection) -> None:
+    names = [*definition.request.names, str(definition.examples.event_time)]
+    listed = ", ".join(quote(name) for name in names)
+    found = connection.execute(
+        f"select {listed}, count(*) from made group by {listed} having count(*) > 1 limit 1"
+    ).fetchall()
+    if found:
+        *values, count = found[0]
+        row = ", ".join(f"{name} = {value}" for name, value in zip(names, values, strict=True))
+        raise DataError(
+            t(
+                "{file}: {count} rows are the same example ({row}). Give each thing to predict one row at a time.",
+                file=definition.project.examples.sql if definition.project.examples else "-",
+                count=count,
+                row=row,
+            )
+        )
 
 
 def _nullable(column: Any) -> list[str | None]:

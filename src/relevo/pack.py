@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from relevo import package as packages
 from relevo import validation
+from relevo.decisions import BestThreshold, Costs, ExpectedF1, TopK
 from relevo.errors import RelevoError
 from relevo.examples import bound
 from relevo.online import FeatureError
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from relevo.decisions import Decision
     from relevo.definition import Definition
     from relevo.lake import Lake
     from relevo.package import ModelPackage
@@ -32,7 +35,7 @@ GOLDEN_ROWS = 64
 def pack(
     definition: Definition,
     lake: Lake,
-    clean: Mapping[str, Snapshot],
+    tables: Mapping[str, Snapshot],
     fit: Fit,
     folder: Path,
     *,
@@ -53,7 +56,12 @@ def pack(
         tree=definition.plan.tree,
         encoders=fit.encoders,
         model=fit.onnx,
-        lookups=_lookups(definition, lake, clean),
+        lookups=_lookups(definition, lake, tables),
+        histories=_histories(definition),
+        nulls=_nulls(definition),
+        naive=definition.naive_sql,
+        decision=_decision(project.decision),
+        recommend=asdict(project.recommend) if project.recommend else None,
         labels=(project.target.negative, project.target.positive),
         calibration=fit.calibration,
         threshold=fit.threshold,
@@ -67,11 +75,13 @@ def pack(
 
 
 def _lookups(
-    definition: Definition, lake: Lake, clean: Mapping[str, Snapshot]
+    definition: Definition, lake: Lake, tables: Mapping[str, Snapshot]
 ) -> dict[str, tuple[dict[str, Any], bytes]]:
     found = {}
-    with bound(definition, lake, clean) as connection:
+    with bound(definition, lake, tables) as connection:
         for use in definition.plan.lookups:
+            if use.known_at:
+                continue
             columns = [*use.key, *use.columns]
             contract = definition.contracts[use.name]
             names = ", ".join(quote(name) for name in columns)
@@ -83,6 +93,39 @@ def _lookups(
             }
             found[use.name] = (described, packages.lookup_lines(rows))
     return found
+
+
+def _histories(definition: Definition) -> list[dict[str, Any]]:
+    """What is looked up as of a time, and how it is made: its rows live beside the package."""
+    made = {history.name: history for history in definition.histories}
+    found = []
+    for use in definition.plan.lookups:
+        if use.known_at:
+            history = made[use.name]
+            columns = [*use.key, *use.columns]
+            found.append(
+                {
+                    "name": use.name,
+                    "key": list(use.key),
+                    "columns": columns,
+                    "types": [history.relation.type_of(name) for name in columns],
+                    "known_at": history.known_at,
+                    "sql": history.relation.sql,
+                    "shape": history.shape,
+                }
+            )
+    return found
+
+
+def _nulls(definition: Definition) -> tuple[str, ...]:
+    """The texts that mean null in files like the one that the examples came from."""
+    project = definition.project
+    return () if project.examples else tuple(project.main_table.nulls)
+
+
+def _decision(rule: Decision) -> dict[str, Any]:
+    names = {BestThreshold: "best_threshold", ExpectedF1: "expected_f1", TopK: "top_k", Costs: "costs"}
+    return {"rule": names[type(rule)], **asdict(rule)}
 
 
 def libraries(algorithm: str) -> dict[str, str]:

@@ -97,8 +97,7 @@ def test_a_harmed_file_is_refused(folder: Path, file: str, harm: str) -> None:
     if harm == "truncated":
         path.write_bytes(content[: len(content) // 2])
     elif harm == "altered":
-        middle = len(content) // 2
-        path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+        path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
     elif harm == "empty":
         path.write_bytes(b"")
     else:

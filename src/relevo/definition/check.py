@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from relevo import durations, sql
+from relevo.definition.near import near
 from relevo.errors import Mistake, ProjectError
 from relevo.gate import METRICS
 from relevo.split import GroupSplit, StratifiedSplit, TimeSplit
 from relevo.texts import t
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from relevo.contract import Contract
     from relevo.project import Project
 
 FILE = "project.py"
-RESERVED = frozenset({"request", "raw", "clean", "quarantine", "examples", "predictions", "labels", "main"})
+RESERVED = frozenset(
+    {
+        "request",
+        "raw",
+        "clean",
+        "quarantine",
+        "examples",
+        "predictions",
+        "labels",
+        "main",
+        "history",
+        "scores",
+        "labelled",
+        "assigned",
+        "part",
+        "answers",
+    }
+)
 ALGORITHMS = ("logistic", "lightgbm", "xgboost")
-
-
-def _near(name: str, known: Sequence[str]) -> str:
-    close = get_close_matches(name, known, n=1)
-    if close:
-        return t("Did you mean “{near}”?", near=close[0])
-    return t("Known: {names}.", names=", ".join(known))
 
 
 def shape(project: Project) -> list[Mistake]:
@@ -69,7 +79,7 @@ def _candidates(project: Project) -> list[Mistake]:
             found.append(Mistake(FILE, "Project.candidates", problem, t("Give one another name.")))
         if candidate.algorithm not in ALGORITHMS:
             problem = t("the algorithm “{name}” is unknown.", name=candidate.algorithm)
-            found.append(Mistake(FILE, "Project.candidates", problem, _near(candidate.algorithm, ALGORITHMS)))
+            found.append(Mistake(FILE, "Project.candidates", problem, near(candidate.algorithm, ALGORITHMS)))
     if project.tuning.trials < 1:
         found.append(Mistake(FILE, "Tuning.trials", t("at least one trial is needed."), ""))
     return found
@@ -78,7 +88,7 @@ def _candidates(project: Project) -> list[Mistake]:
 def _metrics(project: Project) -> list[Mistake]:
     wanted = [("Project.metric", project.metric), *(("Gate.minimum", name) for name in project.gate.minimum)]
     return [
-        Mistake(FILE, place, t("the metric “{name}” is unknown.", name=name), _near(name, METRICS))
+        Mistake(FILE, place, t("the metric “{name}” is unknown.", name=name), near(name, METRICS))
         for place, name in wanted
         if name not in METRICS
     ]
@@ -87,7 +97,7 @@ def _metrics(project: Project) -> list[Mistake]:
 def _column(place: str, name: str, contract: Contract, kinds: tuple[str, ...] = ()) -> list[Mistake]:
     if name not in contract:
         problem = t("there is no column “{name}” in {contract}.", name=name, contract=contract.name)
-        return [Mistake(FILE, place, problem, _near(name, contract.names))]
+        return [Mistake(FILE, place, problem, near(name, contract.names))]
     if kinds and contract[name].type not in kinds:
         problem = t(
             "“{name}” is {type}, not {wanted}.", name=name, type=contract[name].type, wanted="/".join(kinds)
@@ -107,8 +117,9 @@ def tables(project: Project, contracts: Mapping[str, Contract]) -> list[Mistake]
             )
         for name in table.unique:
             found += _column(f"{place}.unique", name, contract)
-        if table.event_time is not None:
-            found += _column(f"{place}.event_time", table.event_time, contract, ("timestamp", "date"))
+        for column, what in ((table.event_time, "event_time"), (table.known_at, "known_at")):
+            if column is not None:
+                found += _column(f"{place}.{what}", column, contract, ("timestamp", "date"))
     return found
 
 
@@ -138,7 +149,7 @@ def request(project: Project, examples: Contract, wanted: Contract) -> list[Mist
     return found
 
 
-def split(project: Project, examples: Contract) -> list[Mistake]:
+def split(project: Project, examples: Contract, event_time: str | None) -> list[Mistake]:
     """The split's column is there, and its sizes make sense."""
     cut = project.split
     place = f"{type(cut).__name__}"
@@ -146,8 +157,8 @@ def split(project: Project, examples: Contract) -> list[Mistake]:
     if cut.folds < 2:  # noqa: PLR2004 - one fold is no fold
         found.append(Mistake(FILE, f"{place}.folds", t("at least 2 folds are needed."), ""))
     if isinstance(cut, TimeSplit):
-        if project.examples.event_time is None:
-            problem = t("the table {table} has no event_time to split by.", table=project.examples.name)
+        if event_time is None:
+            problem = t("the table {table} has no event_time to split by.", table=examples.name)
             remedy = t('Write Table(…, event_time="…"), or use StratifiedSplit or GroupSplit.')
             found.append(Mistake(FILE, place, problem, remedy))
         for name in ("test", "gap"):

@@ -13,15 +13,18 @@ from relevo import contract as contracts
 from relevo import digest as digests
 from relevo import sql
 from relevo.definition import cases as critical
-from relevo.definition import check
+from relevo.definition import check, rows
+from relevo.definition.relations import Queries
 from relevo.errors import Mistake, ProjectError, RelevoError
 from relevo.project import Project
 from relevo.texts import t
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from relevo.contract import Contract
+    from relevo.definition.relations import Relation
+    from relevo.definition.rows import Rows, Timeline
 
 PROJECT_FILE = "project.py"
 
@@ -36,10 +39,17 @@ class Definition:
     request: Contract
     plan: sql.FeaturePlan
     target_sql: str
-    """The outcome, a boolean over the clean examples table."""
+    """The outcome, a boolean over the examples' rows."""
     where_sql: Mapping[str, str]
     """Conditions by table name, where given."""
     cases: tuple[critical.Case, ...]
+    examples: Rows
+    histories: tuple[Timeline, ...] = ()
+    """What is joined as of a time: the project's histories, and look-up tables with ``known_at``."""
+    population: Relation | None = None
+    outcomes: Relation | None = None
+    naive_sql: str | None = None
+    """The population's rule of thumb, a boolean over the features."""
 
     @property
     def name(self) -> str:
@@ -83,6 +93,16 @@ class Definition:
                     [case.name, repr(sorted(case.request.items())), case.expected] for case in self.cases
                 ],
                 "limit": project.max_quarantined,
+                "known": [table.known_at for table in project.tables],
+                "examples": [self.examples.sql, self.examples.event_time],
+                "histories": [timeline.shape for timeline in self.histories],
+                "population": [
+                    self.population.sql if self.population else None,
+                    self.outcomes.sql if self.outcomes else None,
+                    self.naive_sql,
+                    repr(project.population),
+                ],
+                "decision": [repr(project.decision), repr(project.recommend)],
             }
         )
 
@@ -110,15 +130,22 @@ def compile_project(project: Project, mistakes: list[Mistake] | None = None) -> 
         raise ProjectError(mistakes)
     known: dict[str, Contract] = {name: contract for name, contract in read.items() if contract is not None}
     mistakes += check.tables(project, known)
-    mistakes += check.request(project, known[project.examples.name], request)
-    mistakes += check.split(project, known[project.examples.name])
-    target_sql = check.target(project, known[project.examples.name], mistakes)
+    queries = Queries(project, known, mistakes)
     where_sql = check.conditions(project, known, mistakes)
-    plan = _features(project, known, request, mistakes)
+    examples = rows.examples(project, known, request, queries, mistakes)
+    histories = rows.histories(project, known, where_sql, queries, mistakes)
+    if examples is None or histories is None:
+        raise ProjectError(mistakes)
+    mistakes += check.request(project, examples.contract, request)
+    mistakes += check.split(project, examples.contract, examples.event_time)
+    target_sql = check.target(project, examples.contract, mistakes)
+    plan = _features(project, known, request, (examples, histories), mistakes)
     cases: tuple[critical.Case, ...] = ()
     if project.cases is not None:
         cases, wrong = critical.read(project.root / project.cases, request, project.target)
         mistakes += wrong
+    rows.recommend(project, request, mistakes)
+    scored = rows.population(project, request, plan, queries, mistakes)
     if mistakes or plan is None:
         raise ProjectError(mistakes)
     return Definition(
@@ -129,6 +156,11 @@ def compile_project(project: Project, mistakes: list[Mistake] | None = None) -> 
         target_sql=target_sql,
         where_sql=where_sql,
         cases=cases,
+        examples=examples,
+        histories=tuple(h for h in histories if h.name in {use.name for use in plan.lookups}),
+        population=scored.population,
+        outcomes=scored.outcomes,
+        naive_sql=scored.naive_sql,
     )
 
 
@@ -200,19 +232,25 @@ def _contract(model: Any, mistakes: list[Mistake]) -> Contract | None:
 
 
 def _features(
-    project: Project, known: Mapping[str, Contract], request: Contract, mistakes: list[Mistake]
+    project: Project,
+    known: Mapping[str, Contract],
+    request: Contract,
+    made: tuple[Rows, Sequence[Timeline]],
+    mistakes: list[Mistake],
 ) -> sql.FeaturePlan | None:
     path = project.root / project.features
     if not path.is_file():
         problem = t("there is no such file in {folder}.", folder=project.root)
         mistakes.append(Mistake(project.features, "-", problem, t("Write it: select … from request.")))
         return None
+    examples, histories = made
     lookups = [
         sql.LookupTable(table.name, table.keys, check.columns(known[table.name]))
         for table in project.lookups
         if all(key in known[table.name] for key in table.keys)
     ]
-    outcome = [name for name in known[project.examples.name].names if name not in request]
+    lookups += [sql.LookupTable(h.name, h.key, h.relation.columns, h.known_at) for h in histories]
+    outcome = [name for name in examples.contract.names if name not in request]
     text = path.read_text(encoding="utf-8")
     try:
         return sql.compile_features(

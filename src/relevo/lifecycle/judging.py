@@ -89,7 +89,7 @@ def _data(walk: Walk, train: examples_.Examples, test: examples_.Examples) -> di
         "positive": int(train.target.sum()),
         "held_out_rows": len(test.target),
     }
-    if walk.definition.project.examples.event_time is not None:
+    if walk.definition.examples.event_time is not None:
         found |= {
             "from": str(train.time.min()),
             "to": str(train.time.max()),

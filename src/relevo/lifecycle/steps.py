@@ -133,7 +133,7 @@ def _examples_inputs(walk: Walk) -> Any:
         definition.plan.sql,
         definition.target_sql,
         repr(definition.project.split),
-        definition.project.examples.event_time,
+        definition.examples.event_time,
         examples_.VERSION,
     ]
 
@@ -143,7 +143,7 @@ def examples(walk: Walk) -> Outcome:
     snapshots = walk.snapshots("clean")
     snapshot = examples_.make(walk.definition, walk.workspace.lake, snapshots)
     walk.workspace.ledger.save_snapshot(snapshot, project=walk.definition.name)
-    rows = snapshots[walk.definition.project.examples.name].rows
+    rows = snapshots[walk.definition.examples.name].rows
     features = len(walk.definition.plan.features)
     walk.tell(t("{rows:,} rows with {features} features", rows=snapshot.rows, features=features))
     return Outcome(

@@ -14,9 +14,24 @@ from relevo.texts import t
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-FORMAT = 1
-READABLE = (1,)
-"""Formats this version reads: its own and, in time, the two before."""
+FORMAT = 2
+READABLE = (1, 2)
+"""Formats this version reads: its own and the two before, as far as there are any."""
+_SINCE_2: Mapping[str, Any] = {
+    "histories": [],
+    "nulls": [],
+    "naive": None,
+    "decision": {"rule": "best_threshold"},
+    "recommend": None,
+}
+"""What format 1 did not have, as it stands for a package of that format."""
+RULES: Mapping[str, tuple[str, ...]] = {
+    "best_threshold": (),
+    "expected_f1": (),
+    "top_k": ("k", "by"),
+    "costs": ("false_positive", "false_negative", "true_positive", "true_negative"),
+}
+"""The decision rules and what each says besides its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +50,18 @@ class Manifest:
     """The same features as a typed expression tree, for one row at a time."""
     encoders: tuple[Encoder, ...]
     lookups: tuple[Mapping[str, Any], ...]
-    """``name``, ``key``, ``columns`` and ``types`` of each look-up file."""
+    """``name``, ``file``, ``key``, ``columns`` (the key's first) and ``types`` of each look-up file."""
+    histories: tuple[Mapping[str, Any], ...]
+    """What is looked up as of the time of asking and lives beside the package: as ``lookups`` without ``file``,
+    with ``known_at``, the ``sql`` that makes it from the clean tables, and ``shape``, the digest of its meaning."""
+    nulls: tuple[str, ...]
+    """Texts that mean null in files to be scored."""
+    naive: str | None
+    """The rule of thumb judged beside the model: a boolean over the features, as SQL."""
+    decision: Mapping[str, Any]
+    """The decision rule: ``rule``, one of ``RULES``, and what it says besides."""
+    recommend: Mapping[str, Any] | None
+    """``by``, ``item``, ``among`` and ``k`` of what is recommended."""
     positive: str
     negative: str
     calibration: Mapping[str, float]
@@ -53,7 +79,9 @@ class Manifest:
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
         plain["request"] = self.request.to_json()
         plain["encoders"] = [encoder.to_json() for encoder in self.encoders]
-        plain["lookups"] = [dict(lookup) for lookup in self.lookups]
+        for entry in ("lookups", "histories"):
+            plain[entry] = [dict(row) for row in plain[entry]]
+        plain["nulls"] = list(self.nulls)
         return plain
 
 
@@ -69,6 +97,8 @@ def parse(data: Any) -> Manifest:
                 known=", ".join(map(str, READABLE)),
             )
         )
+    if data["format"] == 1:
+        data = {**_SINCE_2, **data}
     names = {field.name for field in fields(Manifest)}
     strange = sorted(set(data) ^ names)
     if strange:
@@ -86,7 +116,8 @@ def parse(data: Any) -> Manifest:
             t("manifest.json: the request or the encoders are malformed ({error}).", error=error)
         ) from error
     _audit_contract(request)
-    return Manifest(**{**data, "request": request, "encoders": encoders, "lookups": tuple(data["lookups"])})
+    listed = {entry: tuple(data[entry]) for entry in ("lookups", "histories", "nulls")}
+    return Manifest(**{**data, **listed, "request": request, "encoders": encoders})
 
 
 def _text(value: Any) -> bool:
@@ -112,13 +143,35 @@ def _encoder(row: Any) -> bool:
     return levels_fine and known and _number_or_null(row["unseen"]) and _number_or_null(row["null"])
 
 
-def _lookup(row: Any) -> bool:
-    if not isinstance(row, dict) or set(row) != {"name", "file", "key", "columns", "types"}:
+def _lookup(row: Any, more: tuple[str, ...] = ("file",)) -> bool:
+    if not isinstance(row, dict) or set(row) != {"name", "key", "columns", "types", *more}:
         return False
     listed = all(
         isinstance(row[part], list) and all(map(_text, row[part])) for part in ("key", "columns", "types")
     )
-    return listed and len(row["types"]) == len(row["columns"]) and _text(row["name"]) and _text(row["file"])
+    typed = listed and len(row["types"]) == len(row["columns"]) and set(row["types"]) <= set(TYPES.values())
+    return typed and all(_text(row[part]) for part in ("name", *more))
+
+
+def _history(row: Any) -> bool:
+    return _lookup(row, ("known_at", "sql", "shape"))
+
+
+def _decision(row: Any) -> bool:
+    if not isinstance(row, dict) or row.get("rule") not in RULES:
+        return False
+    more = RULES[row["rule"]]
+    if set(row) != {"rule", *more}:
+        return False
+    return all(_text(row[name]) if name == "by" else _number(row[name]) for name in more)
+
+
+def _recommend(row: Any) -> bool:
+    if row is None:
+        return True
+    if not isinstance(row, dict) or set(row) != {"by", "item", "among", "k"}:
+        return False
+    return type(row["k"]) is int and row["k"] > 0 and all(_text(row[n]) for n in ("by", "item", "among"))
 
 
 def _file(row: Any) -> bool:
@@ -132,6 +185,11 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     ),
     "encoders": lambda v: isinstance(v, list) and bool(v) and all(map(_encoder, v)),
     "lookups": lambda v: isinstance(v, list) and all(map(_lookup, v)),
+    "histories": lambda v: isinstance(v, list) and all(map(_history, v)),
+    "nulls": lambda v: isinstance(v, list) and all(map(_text, v)),
+    "naive": lambda v: v is None or _text(v),
+    "decision": _decision,
+    "recommend": _recommend,
     "calibration": lambda v: isinstance(v, dict) and set(v) == {"a", "b"} and all(map(_number, v.values())),
     "threshold": lambda v: _number(v) and 0 <= v <= 1,
     "files": lambda v: isinstance(v, dict) and "model.onnx" in v and all(map(_file, v.values())),

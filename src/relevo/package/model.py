@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,7 @@ from relevo.package.onnx_audit import audit as audit_onnx
 from relevo.texts import t
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -40,7 +41,8 @@ MAX_MANIFEST = 64 << 20
 MAX_FILE = 1 << 30
 TOLERANCE = 1e-6
 """How far a probability may be from its golden answer: ONNX Runtime's kernels differ by processor in float32."""
-Lookups = dict[str, dict[Any, tuple[Any, ...]]]
+Lookups = dict[str, Mapping[Any, tuple[Any, ...]]]
+"""Rows by name and key; for one history, anything with ``get``."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class ModelPackage:
     def __init__(self, manifest: Manifest, model: bytes, lookups: Lookups, *, digest: str = "") -> None:
         self.manifest = manifest
         self.digest = digest
-        self.lookups = lookups
+        self.static = lookups
+        self.lookups: Lookups = {**lookups, **{str(h["name"]): _Unbound(h) for h in manifest.histories}}
         self.request: Contract = manifest.request
         self.threshold = manifest.threshold
         self.labels = (manifest.negative, manifest.positive)
@@ -84,7 +87,7 @@ class ModelPackage:
         manifest = manifests.parse(_json(raw, MANIFEST))
         files = _audit_files(folder, manifest)
         audit_onnx(files[MODEL])
-        lookups = {str(row["name"]): _lookup(row, files) for row in manifest.lookups}
+        lookups: Lookups = {str(row["name"]): _lookup(row, files) for row in manifest.lookups}
         package = cls(manifest, files[MODEL], lookups, digest=digests.of_bytes(raw))
         package._files = files
         if replay:
@@ -104,9 +107,25 @@ class ModelPackage:
         """Requests with their exact answers."""
         return [_json(line, GOLDEN) for line in self._files.get(GOLDEN, b"").splitlines()]
 
-    def features(self, request: Mapping[str, Any]) -> Row:
-        """Compute one validated request's features, in the manifest's order; raises ``FeatureError``."""
-        return self.online(request, self.lookups)
+    @property
+    def histories(self) -> tuple[Mapping[str, Any], ...]:
+        """What the package looks up beside itself; ``bind`` says where."""
+        return self.manifest.histories
+
+    def bind(self, histories: Mapping[str, Any]) -> None:
+        """Say where the histories are looked up: by name, anything whose ``get`` takes a key and gives a row.
+
+        A key is the bare value, or a tuple for several key columns; a row is the tuple of the other
+        columns, or None. Until then asking for one raises ``PackageError``.
+        """
+        self.lookups = {**self.lookups, **histories}
+
+    def features(self, request: Mapping[str, Any], histories: Mapping[str, Any] | None = None) -> Row:
+        """Compute one validated request's features, in the manifest's order; raises ``FeatureError``.
+
+        ``histories`` stand in for the bound ones, for a request asked at another time.
+        """
+        return self.online(request, self.lookups if histories is None else {**self.static, **histories})
 
     def matrix(self, rows: Sequence[Row]) -> NDArray[np.float32]:
         """Encode n feature tuples as an (n, k) matrix."""
@@ -133,7 +152,7 @@ class ModelPackage:
         for number, row in enumerate(self.golden, 1):
             try:
                 request = validation.validate(self.validators, row["request"])
-                features = self.features(request)
+                features = self.features(request, self._recorded(row))
                 wanted = [
                     values.from_json(v, k) for v, k in zip(row["features"], self.online.types, strict=True)
                 ]
@@ -155,6 +174,40 @@ class ModelPackage:
                         wanted=row["probability"],
                     )
                 )
+
+    def _recorded(self, row: Mapping[str, Any]) -> dict[str, dict[Any, tuple[Any, ...]]]:
+        """The rows of history that a golden request saw."""
+        found = {}
+        for history in self.histories:
+            name, width, kinds = str(history["name"]), len(history["key"]), history["types"]
+            lines = row["histories"][name]
+            found[name] = dict(_keyed(line, kinds, width) for line in lines)
+        return found
+
+
+class _Unbound(Mapping[Any, tuple[Any, ...]]):
+    """Stands for a history that nobody has said where to find."""
+
+    def __init__(self, history: Mapping[str, Any]) -> None:
+        self._name = str(history["name"])
+
+    def __getitem__(self, key: Any) -> tuple[Any, ...]:
+        raise PackageError(
+            t(
+                "The history “{name}” is not at hand. `relevo run` in the project's folder makes it.",
+                name=self._name,
+            )
+        )
+
+    def get(self, key: Any, default: Any = None) -> Any:  # noqa: ARG002 - the signature is Mapping's
+        """Raise ``PackageError``."""
+        return self[key]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
 def calibrated(margin: NDArray[Any], a: float, b: float) -> NDArray[np.float64]:
@@ -221,13 +274,19 @@ def _lookup(row: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[Any, tup
     found: dict[Any, tuple[Any, ...]] = {}
     try:
         for line in files[row["file"]].splitlines():
-            read = [values.from_json(v, kind) for v, kind in zip(orjson.loads(line), kinds, strict=True)]
-            found[read[0] if width == 1 else tuple(read[:width])] = tuple(read[width:])
+            key, rest = _keyed(orjson.loads(line), kinds, width)
+            found[key] = rest
     except (KeyError, TypeError, ValueError) as error:
         raise PackageError(
             t("{file} is malformed ({error}).", file=str(row["file"])[:60], error=error)
         ) from error
     return found
+
+
+def _keyed(line: Sequence[Any], kinds: Sequence[str], width: int) -> tuple[Any, tuple[Any, ...]]:
+    """A row's key, bare when it is one value, and its other values."""
+    read = [values.from_json(value, kind) for value, kind in zip(line, kinds, strict=True)]
+    return read[0] if width == 1 else tuple(read[:width]), tuple(read[width:])
 
 
 def _session(model: bytes, width: int) -> Any:
@@ -256,7 +315,8 @@ def _check_features(manifest: Manifest, online: OnlineFeatures) -> None:
     declared = [(encoder.feature, encoder.type) for encoder in manifest.encoders]
     if declared != list(zip(online.names, online.types, strict=True)):
         raise PackageError(t("manifest.json: the encoders are not those of the features."))
-    held = {str(row["name"]): list(row["columns"][len(row["key"]) :]) for row in manifest.lookups}
+    described = (*manifest.lookups, *manifest.histories)
+    held = {str(row["name"]): list(row["columns"][len(row["key"]) :]) for row in described}
     wanted = {name: list(columns) for name, _, columns in online.lookups}
     if held != wanted:
         raise PackageError(t("manifest.json: the look-ups are not those of the features."))

@@ -44,13 +44,19 @@ def write(
     metrics: Mapping[str, Any],
     data: Mapping[str, Any],
     libraries: Mapping[str, str],
+    histories: Sequence[Mapping[str, Any]] = (),
+    nulls: Sequence[str] = (),
+    naive: str | None = None,
+    decision: Mapping[str, Any] | None = None,
+    recommend: Mapping[str, Any] | None = None,
     reference: Mapping[str, Any] | None = None,
     golden: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Write a package into an empty folder and return its digest, the SHA-256 of the manifest.
 
     ``labels`` are (negative, positive). ``lookups`` maps a name to its description (``key``, ``columns``
-    with the key's first, ``types``) and its lines. Nothing that differs between two makings of the same
+    with the key's first, ``types``) and its lines; ``histories``, ``nulls``, ``naive``, ``decision`` and
+    ``recommend`` are the manifest's entries. Nothing that differs between two makings of the same
     model, such as a time or a path, goes in.
     """
     contents = {MODEL: model}
@@ -78,6 +84,11 @@ def write(
         tree=tree,
         encoders=tuple(encoders),
         lookups=tuple(described),
+        histories=tuple(histories),
+        nulls=tuple(nulls),
+        naive=naive,
+        decision=decision or {"rule": "best_threshold"},
+        recommend=recommend,
         negative=labels[0],
         positive=labels[1],
         calibration=calibration,

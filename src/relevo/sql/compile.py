@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from relevo.errors import Mistake, ProjectError
 from relevo.sql.graph import Graph, Value
 from relevo.sql.operators import SQL_TYPES
-from relevo.sql.plan import FEATURE_TYPES, Column, FeaturePlan, LookupTable, quote
+from relevo.sql.plan import FEATURE_TYPES, TIME, Column, FeaturePlan, LookupTable, quote
 from relevo.sql.render import LARGEST, Renderer, sizes
 from relevo.sql.tree import FORMAT, tree_of
 from relevo.texts import t
@@ -140,7 +140,11 @@ def _plan(graph: Graph, scope: Scope) -> FeaturePlan:
             f"{alias}.{quote(key)} = {rendered.sql(value.index)}"
             for key, value in zip(join.table.key, join.on, strict=True)
         )
-        sql += f" LEFT JOIN {quote(join.table.name)} AS {alias} ON {on}"
+        as_of = ""
+        if join.table.known_at:
+            as_of = "ASOF "
+            on += f' AND request."{TIME}" >= {alias}.{quote(join.table.known_at)}'
+        sql += f" {as_of}LEFT JOIN {quote(join.table.name)} AS {alias} ON {on}"
     columns = tuple(Column(name, value.type) for name, value in features)
     uses = scope.uses()
     tree = tree_of(graph, scope.request, scope.joins, uses, features)

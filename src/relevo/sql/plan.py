@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 TYPES = ("text", "integer", "double", "boolean", "date", "timestamp")
 FEATURE_TYPES = ("text", "boolean", "integer", "double")
 SELECT = "SELECT "
+TIME = "_time"
+"""The column of the request relation with the moment at which each row is asked."""
 
 
 def quote(identifier: str) -> str:
@@ -33,11 +35,16 @@ class Column:
 
 @dataclass(frozen=True)
 class LookupTable:
-    """A keyed table that ``features.sql`` may join; ``columns`` include the key's."""
+    """A keyed table that ``features.sql`` may join; ``columns`` include the key's.
+
+    ``known_at`` names its timestamp column from which a row was known; then the newest row known at the
+    request's ``_time`` is joined. Without it a key has one row.
+    """
 
     name: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
+    known_at: str = ""
 
 
 def key_columns(table: LookupTable) -> tuple[Column, ...]:
@@ -53,13 +60,15 @@ class LookupUse:
     name: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
+    known_at: str = ""
 
 
 @dataclass(frozen=True)
 class FeaturePlan:
     """``features.sql`` as canonical DuckDB SQL and as the same expressions in JSON.
 
-    ``sql`` starts with ``SELECT`` and reads ``FROM request``; ``tree`` is what ``relevo.online`` compiles.
+    ``sql`` starts with ``SELECT`` and reads ``FROM request``, which has a timestamp column ``_time`` when
+    something is joined as of it; ``tree`` is what ``relevo.online`` compiles.
     """
 
     sql: str

@@ -163,7 +163,15 @@ class Scope:
         """The tables joined, each once, with the columns that any of its joins uses."""
         tables = {join.table.name: join.table for join in self.joins}
         return [
-            (LookupUse(name, table.key, tuple(column.name for column in self._used.get(name, ()))), table)
+            (
+                LookupUse(
+                    name,
+                    table.key,
+                    tuple(column.name for column in self._used.get(name, ())),
+                    table.known_at,
+                ),
+                table,
+            )
             for name, table in tables.items()
         ]
 
