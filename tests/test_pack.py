@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from relevo import pack
+from relevo.asof import Asked
 from support import small, stores
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def test_golden_rows_are_what_the_package_answers(made: stores.Made, tmp_path: P
     rng = random.Random(1)
     requests = [small.request(rng) for _ in range(100)]
     requests[3]["destination"] = "no airport"  # what the contract refuses is no example
-    golden = pack.golden_rows(package, requests)
+    golden = pack.golden_rows(package, [Asked(request) for request in requests])
     assert len(golden) == pack.GOLDEN_ROWS
     answers = package.predict([r for place, r in enumerate(requests) if place != 3])
     assert [row["probability"] for row in golden] == [a.probability for a in answers[: pack.GOLDEN_ROWS]]

@@ -103,7 +103,7 @@ def snapshot_id(table: Table, contract: Contract, raw: Snapshot, where_sql: str 
             "contract": contract.to_json(),
             "nulls": list(table.nulls),
             "unique": list(table.unique),
-            "key": list(table.keys),
+            "key": list(table.row_key),
             "where": where_sql,
             "version": [VERSION, casting.VERSION],
         }
@@ -174,7 +174,7 @@ def _sort(connection: DuckDBPyConnection, table: Table, contract: Contract, wher
     connection.execute(
         f"create view accepted as select * from casted where not {casting.REFUSED} {condition}"
     )
-    alike = [columns for columns in (tuple(table.keys), tuple(table.unique)) if columns]
+    alike = [columns for columns in (table.row_key, tuple(table.unique)) if columns]
     for number, columns in enumerate(alike):
         _find_doubles(connection, number, columns)
     faults = [*_null_faults(table, contract)]
@@ -196,7 +196,7 @@ def _sort(connection: DuckDBPyConnection, table: Table, contract: Contract, wher
 
 
 def _null_faults(table: Table, contract: Contract) -> Iterator[tuple[str, str, str]]:
-    for key in table.keys:
+    for key in table.row_key:
         said = [t("is empty, but it is part of the key"), t("empty, but part of the key")]
         sentence, kind = (literal(f"{contract[key].alias}: {text}") for text in said)
         yield f"{quote(key)} is null", sentence, kind

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from relevo.asof import Asked
     from relevo.decisions import Decision
     from relevo.definition import Definition
     from relevo.lake import Lake
@@ -139,29 +140,37 @@ def libraries(algorithm: str) -> dict[str, str]:
     return found
 
 
-def golden_rows(package: ModelPackage, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def golden_rows(package: ModelPackage, asked: Sequence[Asked]) -> list[dict[str, Any]]:
     """The first requests that ``package`` accepts, by alias, with what it answers them.
 
-    ``requests`` are by field name; each goes through the validator as a client's would.
+    Each goes through the validator as a client's would. A row holds the rows of history it was answered
+    with, so that it can be asked again anywhere and at any time.
     """
     aliases = {field.name: field.alias for field in package.request.fields}
     found: list[dict[str, Any]] = []
-    for request in requests:
-        asked = {aliases[name]: to_json(value) for name, value in request.items()}
+    for one in asked:
+        body = {aliases[name]: to_json(value) for name, value in one.request.items()}
         try:
-            valid = validation.validate(package.validators, asked)
-            features = package.features(valid)
+            valid = validation.validate(package.validators, body)
+            features = package.features(valid, one.histories)
         except (RelevoError, FeatureError):
             continue  # an edge row that every path refuses is no example of an answer
-        answer = package.predict([valid])[0]
-        found.append(
-            {
-                "request": asked,
-                "features": [to_json(value) for value in features],
-                "probability": answer.probability,
-                "decision": answer.decision,
-            }
-        )
+        probability = float(package.score([features])[0])
+        row = {
+            "request": body,
+            "features": [to_json(value) for value in features],
+            "probability": probability,
+            "decision": probability >= package.threshold,
+        }
+        if package.histories:
+            row["histories"] = {name: _lines(rows) for name, rows in one.histories.items()}
+        found.append(row)
         if len(found) == GOLDEN_ROWS:
             break
     return found
+
+
+def _lines(rows: Mapping[Any, tuple[Any, ...]]) -> list[list[Any]]:
+    """Rows of history as JSON values, the key's first."""
+    keyed = [(*(key if isinstance(key, tuple) else (key,)), *row) for key, row in rows.items()]
+    return [[to_json(value) for value in row] for row in keyed]

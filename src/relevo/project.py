@@ -52,6 +52,11 @@ class Table:
         return (self.key,) if isinstance(self.key, str) else tuple(self.key)
 
     @property
+    def row_key(self) -> tuple[str, ...]:
+        """What no two rows of a look-up share: its key, and when they were known where rows have a time."""
+        return (*self.keys, self.known_at) if self.keys and self.known_at else self.keys
+
+    @property
     def known(self) -> str | None:
         """The column from which a row was known; None when its rows have no time."""
         return self.known_at or self.event_time

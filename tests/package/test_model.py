@@ -14,6 +14,7 @@ import pytest
 
 from relevo import digest as digests
 from relevo import pack, validation
+from relevo.asof import Asked
 from relevo.errors import PackageError
 from relevo.package import ModelPackage, calibrated
 from relevo.train import native_margin
@@ -31,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
     rng = random.Random(1)
     small.write(tmp_path / "draft")
     draft = ModelPackage.load(tmp_path / "draft")
-    golden = pack.golden_rows(draft, [small.request(rng) for _ in range(20)])
+    golden = pack.golden_rows(draft, [Asked(small.request(rng)) for _ in range(20)])
     small.write(tmp_path / "package", golden=golden, reference={"features": {}})
     return tmp_path / "package"
 

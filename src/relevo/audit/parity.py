@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import numpy as np
 
+from relevo import asof
 from relevo.audit.edges import edge_requests
+from relevo.casting import SQL_TYPES
 from relevo.encoding import encode_columns
 from relevo.examples import bound
 from relevo.online import FeatureError
@@ -26,13 +28,16 @@ from relevo.package import calibrated
 from relevo.package.model import TOLERANCE
 from relevo.package.values import to_json
 from relevo.sql import quote
+from relevo.sql.plan import TIME
 from relevo.texts import t
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from numpy.typing import NDArray
 
+    from relevo.asof import Asked
     from relevo.contract import Contract
     from relevo.definition import Definition
     from relevo.encoding import Encoder, Row
@@ -44,14 +49,6 @@ ROWS = 10_000
 SHOWN = 20
 """How many differences are written down."""
 ULP = 1e-12
-SQL_TYPES = {
-    "text": "varchar",
-    "integer": "bigint",
-    "double": "double",
-    "boolean": "boolean",
-    "date": "date",
-    "timestamp": "timestamp",
-}
 
 
 @dataclass(frozen=True)
@@ -112,27 +109,32 @@ def audit(
         real = _real(connection, definition.request, rows)
         keys = [
             key
-            for lookup in package.lookups.values()
+            for lookup in package.static.values()
             for key in list(lookup)[:BORDER] + list(lookup)[-BORDER:]
         ]
-        edges = edge_requests(definition.request, real[:64], keys)
-        asked = [_online(package, request, findings) for request in (*real, *edges)]
-        requests = [request for request, row in zip((*real, *edges), asked, strict=True) if row is not None]
-        online = [row for row in asked if row is not None]
+        latest = max((at for _, at in real if at is not None), default=None)
+        edges = [
+            (request, latest)
+            for request in edge_requests(definition.request, [request for request, _ in real[:64]], keys)
+        ]
+        asked = asof.look_up(connection, package, [*real, *edges])
+        online = [_online(package, one, findings) for one in asked]
         _both_refuse(
             connection,
             definition,
             package,
-            [r for r, a in zip((*real, *edges), asked, strict=True) if a is None],
+            [one for one, row in zip(asked, online, strict=True) if row is None],
             findings,
         )
         largest = 0.0
-        if online:
-            largest = _compare(connection, definition, package, native, requests, online, findings)
+        kept = [one for one, row in zip(asked, online, strict=True) if row is not None]
+        answered = [row for row in online if row is not None]
+        if answered:
+            largest = _compare(connection, definition, package, native, kept, answered, findings)
     return Parity(
         rows=len(real),
         edges=len(edges),
-        refused=len(asked) - len(online),
+        refused=len(asked) - len(answered),
         largest=largest,
         faults=tuple(findings.faults),
         more=findings.count - len(findings.faults),
@@ -143,13 +145,18 @@ BORDER = 20
 """How many keys from each end of a look-up are asked for."""
 
 
-def _real(connection: duckdb.DuckDBPyConnection, request: Contract, rows: int) -> list[dict[str, Any]]:
+def _real(
+    connection: duckdb.DuckDBPyConnection, request: Contract, rows: int
+) -> list[tuple[dict[str, Any], datetime | None]]:
     fields = ", ".join(f"request.{quote(name)}" for name in request.names)
-    found = connection.execute(f"select {fields} from examples order by md5(_id) limit {rows:d}").fetchall()
-    return [dict(zip(request.names, row, strict=True)) for row in found]
+    found = connection.execute(
+        f"select _time, {fields} from examples order by md5(_id) limit {rows:d}"
+    ).fetchall()
+    return [(dict(zip(request.names, row, strict=True)), at) for at, *row in found]
 
 
-def _online(package: ModelPackage, request: Mapping[str, Any], findings: _Findings) -> Row | None:
+def _online(package: ModelPackage, asked: Asked, findings: _Findings) -> Row | None:
+    request = asked.request
     aliases = {f.name: f.alias for f in package.request.fields}
     body = json.dumps({aliases[name]: to_json(value) for name, value in request.items() if name in aliases})
     try:
@@ -165,18 +172,20 @@ def _online(package: ModelPackage, request: Mapping[str, Any], findings: _Findin
                 t("{request}: “{field}” is read as {value}", request=body, field=name, value=repr(value))
             )
     try:
-        return package.features(read)
+        return package.features(read, asked.histories)
     except FeatureError:
         return None
 
 
-def _load(
-    connection: duckdb.DuckDBPyConnection, request: Contract, requests: Sequence[Mapping[str, Any]]
-) -> None:
+def _load(connection: duckdb.DuckDBPyConnection, request: Contract, asked: Sequence[Asked]) -> None:
     columns = ", ".join(f"{quote(f.name)} {SQL_TYPES[f.type]}" for f in request.fields)
-    connection.execute(f"create or replace temp table request (_id bigint, {columns})")
-    values = [(place, *(row[name] for name in request.names)) for place, row in enumerate(requests)]
-    marks = ", ".join("?" * (len(request.fields) + 1))
+    connection.execute(
+        f"create or replace temp table request (_id bigint, {quote(TIME)} timestamp, {columns})"
+    )
+    values = [
+        (place, one.at, *(one.request[name] for name in request.names)) for place, one in enumerate(asked)
+    ]
+    marks = ", ".join("?" * (len(request.fields) + 2))
     step = 500
     for start in range(0, len(values), step):
         part = values[start : start + step]
@@ -188,17 +197,17 @@ def _both_refuse(
     connection: duckdb.DuckDBPyConnection,
     definition: Definition,
     package: ModelPackage,
-    requests: Sequence[Mapping[str, Any]],
+    asked: Sequence[Asked],
     findings: _Findings,
 ) -> None:
-    for request in requests:
-        _load(connection, definition.request, [request])
+    for one in asked:
+        _load(connection, definition.request, [one])
         for path, query in (("training", definition.plan.sql), ("batch", package.manifest.sql)):
             try:
                 connection.execute(query).fetchall()
             except duckdb.Error:
                 continue
-            findings.add(t("{request}: online refuses it, {path} does not", request=request, path=path))
+            findings.add(t("{request}: online refuses it, {path} does not", request=one.request, path=path))
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any]:
@@ -211,11 +220,12 @@ def _compare(
     definition: Definition,
     package: ModelPackage,
     native: Native,
-    requests: Sequence[Mapping[str, Any]],
+    asked: Sequence[Asked],
     online: Sequence[Row],
     findings: _Findings,
 ) -> float:
-    _load(connection, definition.request, requests)
+    _load(connection, definition.request, asked)
+    requests = [one.request for one in asked]
     try:
         training = _columns(connection, definition.plan.batch_sql(("_id",)))
         batch = _columns(connection, carried(package.manifest.sql))

@@ -4,5 +4,7 @@ from __future__ import annotations
 
 from relevo.definition.cases import Case
 from relevo.definition.loading import Definition, load
+from relevo.definition.relations import Relation
+from relevo.definition.rows import Rows, Timeline, known_sql
 
-__all__ = ["Case", "Definition", "load"]
+__all__ = ["Case", "Definition", "Relation", "Rows", "Timeline", "known_sql", "load"]

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from relevo import asof, validation
 from relevo import audit as audits
 from relevo import evaluate as evaluate_
+from relevo import examples as examples_
 from relevo import judge as judge_
 from relevo import pack as pack_
 from relevo import profile as profile_
 from relevo import register as register_
 from relevo import train as train_
-from relevo import validation
+from relevo.encoding import encode_columns
 from relevo.errors import RequestError
 from relevo.lifecycle.walk import Outcome, Walk, answers
 from relevo.package import ModelPackage
@@ -21,10 +23,10 @@ from relevo.records import Reason, Verdict
 from relevo.texts import t
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
 
-    from relevo import examples as examples_
-    from relevo.definition import Definition
+    from relevo.asof import Asked
 
 SEED = 0
 
@@ -36,7 +38,7 @@ def evaluate(walk: Walk) -> Outcome:
         pack_.pack(
             walk.definition,
             walk.workspace.lake,
-            walk.snapshots("clean"),
+            walk.tables,
             fit,
             folder,
             data={},
@@ -44,7 +46,11 @@ def evaluate(walk: Walk) -> Outcome:
         )
         draft = ModelPackage.load(folder)
     test, train = walk.part("test"), walk.part("train")
-    probability = answers(draft, walk.requests("test"))
+    probability = (
+        draft.score_matrix(encode_columns(draft.manifest.encoders, test.columns))
+        if draft.histories
+        else answers(draft, walk.requests("test"))
+    )
     found = evaluate_.evaluate(probability, test.target, draft.threshold, seed=SEED)
     baselines = evaluate_.baselines(
         walk.training_set(train),
@@ -104,7 +110,7 @@ def _against_champion(walk: Walk, probability: Any, threshold: float) -> dict[st
     version, champion = walk.champion
     test = walk.part("test")
     try:
-        theirs = answers(champion, _for_package(walk, champion))
+        theirs = _champion_answers(walk, champion, test)
     except RequestError as error:
         return {"version": version, "incomparable": str(error)[:500]}
     paired = evaluate_.paired(
@@ -117,6 +123,15 @@ def _against_champion(walk: Walk, probability: Any, threshold: float) -> dict[st
         seed=SEED,
     )
     return {"version": version, "paired": paired.to_json()}
+
+
+def _champion_answers(walk: Walk, champion: ModelPackage, test: examples_.Examples) -> Any:
+    """The champion's probabilities of the held-out rows, each asked at its time."""
+    if not champion.histories:
+        return answers(champion, _for_package(walk, champion))
+    for _ in _for_package(walk, champion):
+        pass  # raises when its contract refuses a row
+    return champion.score_matrix(encode_columns(champion.manifest.encoders, test.columns))
 
 
 def _for_package(walk: Walk, package_: ModelPackage) -> Iterator[list[dict[str, Any]]]:
@@ -134,21 +149,18 @@ def package(walk: Walk) -> Outcome:
     record = walk.blob(walk.output("evaluate")["blob"])
     definition, workspace = walk.definition, walk.workspace
     common: dict[str, Any] = {"data": record["data"], "metrics": record["evaluation"]}
-    clean_snapshots = walk.snapshots("clean")
+    tables = walk.tables
     with workspace.scratch() as folder:
         draft, final = folder / "draft", folder / "final"
         draft.mkdir()
         final.mkdir()
-        pack_.pack(definition, workspace.lake, clean_snapshots, walk.best, draft, **common)
-        requests = [dict(case.request) for case in definition.cases]
-        requests += next(walk.requests("test"))[: pack_.GOLDEN_ROWS]
-        names = set(definition.request.names)
-        requests = [{name: value for name, value in row.items() if name in names} for row in requests]
-        golden = pack_.golden_rows(ModelPackage.load(draft), requests)
+        pack_.pack(definition, workspace.lake, tables, walk.best, draft, **common)
+        draft_package = ModelPackage.load(draft)
+        golden = pack_.golden_rows(draft_package, _to_ask(walk, draft_package))
         digest = pack_.pack(
             definition,
             workspace.lake,
-            clean_snapshots,
+            tables,
             walk.best,
             final,
             **common,
@@ -160,11 +172,25 @@ def package(walk: Walk) -> Outcome:
     walk.tell(t("{digest}, {size:,} bytes", digest=digest[:12], size=size))
     return Outcome(
         {"digest": digest},
-        rows_in=len(requests),
+        rows_in=len(golden),
         rows_out=len(golden),
         bytes_in=len(walk.best.onnx),
         bytes_out=size,
     )
+
+
+def _to_ask(walk: Walk, draft: ModelPackage) -> list[Asked]:
+    """The critical cases, asked now, and held-out requests, each asked at its time."""
+    held_out = walk.asked("test", pack_.GOLDEN_ROWS)
+    names = walk.definition.request.names
+    cases = [{name: case.request[name] for name in names} for case in walk.definition.cases]
+    with examples_.bound(walk.definition, walk.workspace.lake, walk.tables) as connection:
+        now = _newest(walk.asked("test", 1, newest=True))
+        return asof.look_up(connection, draft, [*((case, now) for case in cases), *held_out])
+
+
+def _newest(asked: Sequence[tuple[Any, datetime | None]]) -> datetime | None:
+    return max((at for _, at in asked if at is not None), default=None)
 
 
 def audit(walk: Walk) -> Outcome:
@@ -173,7 +199,7 @@ def audit(walk: Walk) -> Outcome:
     found = audits.audit(
         walk.definition,
         walk.workspace.lake,
-        walk.snapshots("clean"),
+        walk.tables,
         walk.examples,
         ModelPackage.load(walk.workspace.blobs.folder(walk.output("package")["digest"])),
         audits.Native(
@@ -210,7 +236,7 @@ def judge(walk: Walk) -> Outcome:
         evaluate_.Evaluation.from_json(record["evaluation"]),
         {name: evaluate_.Evaluation.from_json(row) for name, row in record["baselines"].items()},
         _paired(record["champion"]),
-        _cases(definition, ModelPackage.load(folder)),
+        _cases(walk, ModelPackage.load(folder)),
     )
     proof = walk.output("audit")
     parity = Reason(
@@ -249,14 +275,19 @@ def _paired(record: Any) -> evaluate_.Paired | None:
     return evaluate_.Paired.from_json(record["paired"]) if record and "paired" in record else None
 
 
-def _cases(definition: Definition, package_: ModelPackage) -> list[judge_.CaseResult]:
+def _cases(walk: Walk, package_: ModelPackage) -> list[judge_.CaseResult]:
+    definition = walk.definition
     if not definition.cases:
         return []
-    found = package_.predict([case.request for case in definition.cases])
+    with examples_.bound(definition, walk.workspace.lake, walk.tables) as connection:
+        now = _newest(walk.asked("test", 1, newest=True))
+        asked = asof.look_up(connection, package_, [(case.request, now) for case in definition.cases])
+    rows = [package_.features(one.request, one.histories) for one in asked]
+    decisions = (package_.score(rows) >= package_.threshold).tolist()
     labels = package_.labels
     return [
-        judge_.CaseResult(case.name, labels[case.expected], answer.label, answer.decision == case.expected)
-        for case, answer in zip(definition.cases, found, strict=True)
+        judge_.CaseResult(case.name, labels[case.expected], labels[decision], decision == case.expected)
+        for case, decision in zip(definition.cases, decisions, strict=True)
     ]
 
 

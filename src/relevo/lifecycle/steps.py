@@ -9,7 +9,9 @@ from relevo import clean as clean_
 from relevo import digest as digests
 from relevo import evaluate as evaluate_
 from relevo import examples as examples_
+from relevo import history as history_
 from relevo import ingest as ingest_
+from relevo import leaks as leaks_
 from relevo import train as train_
 from relevo.lifecycle.judging import audit, evaluate, judge, package, register, release
 from relevo.lifecycle.walk import Outcome, Walk
@@ -34,10 +36,13 @@ class Planned:
 def plan(definition: Definition) -> tuple[Planned, ...]:
     """List the steps in an order that keeps every step behind what it needs."""
     trains = tuple(f"train:{candidate.name}" for candidate in definition.project.candidates)
+    timed = (Planned("history", ("clean",), history, _history_inputs),) if definition.histories else ()
+    made = ("clean", "history") if timed else ("clean",)
     return (
         Planned("ingest", (), ingest),
         Planned("clean", ("ingest",), clean, lambda walk: [definition_of_clean(walk), walk.output("ingest")]),
-        Planned("examples", ("clean",), examples, _examples_inputs),
+        *timed,
+        Planned("examples", made, examples, _examples_inputs),
         *(
             Planned(name, ("examples",), _trainer(place), _train_inputs(place))
             for place, name in enumerate(trains)
@@ -79,7 +84,7 @@ def definition_of_clean(walk: Walk) -> Any:
     return {
         table.name: [
             definition.contracts[table.name].to_json(),
-            list(table.keys),
+            list(table.row_key),
             list(table.nulls),
             list(table.unique),
             definition.where_sql.get(table.name),
@@ -125,25 +130,68 @@ def clean(walk: Walk) -> Outcome:
     )
 
 
+def _history_inputs(walk: Walk) -> Any:
+    shapes = [history.shape for history in walk.definition.histories]
+    return [walk.output("clean"), shapes, history_.VERSION, leaks_.VERSION]
+
+
+def history(walk: Walk) -> Outcome:
+    """Compute what was known when, and prove that no row of it holds what was known later."""
+    tables = walk.snapshots("clean")
+    made = history_.make(walk.definition, walk.workspace.lake, tables)
+    proof = leaks_.prove(walk.definition, walk.workspace.lake, tables, leaks_.of_histories(walk.definition))
+    for name, snapshot in made.items():
+        walk.workspace.ledger.save_snapshot(snapshot, project=walk.definition.name)
+        walk.tell(t("{name}: {rows:,} rows", name=name, rows=snapshot.rows))
+    _tell_proof(walk, proof)
+    rows = sum(snapshot.rows for snapshot in made.values())
+    return Outcome(
+        {
+            "snapshots": {name: snapshot.id for name, snapshot in made.items()},
+            "proof": {"cuts": list(proof.cuts), "rows": proof.rows},
+        },
+        rows_in=sum(snapshot.rows for snapshot in tables.values()),
+        rows_out=rows,
+        bytes_in=walk.bytes_of(*tables.values()),
+        bytes_out=walk.bytes_of(*made.values()),
+    )
+
+
+def _tell_proof(walk: Walk, proof: leaks_.Proof) -> None:
+    text = t(
+        "unchanged by what was known later, at {cuts} moments ({rows:,} rows compared)",
+        cuts=len(proof.cuts),
+        rows=proof.rows,
+    )
+    walk.tell(text)
+
+
 def _examples_inputs(walk: Walk) -> Any:
     definition = walk.definition
     return [
-        walk.output("clean"),
+        {table: snapshot.id for table, snapshot in walk.tables.items()},
         definition.request.to_json(),
         definition.plan.sql,
         definition.target_sql,
         repr(definition.project.split),
+        definition.examples.sql,
         definition.examples.event_time,
+        definition.project.target.known_at,
         examples_.VERSION,
     ]
 
 
 def examples(walk: Walk) -> Outcome:
     """Compute outcome, part, fold and features of every labelled row."""
-    snapshots = walk.snapshots("clean")
+    snapshots = walk.tables
+    queries = leaks_.of_examples(walk.definition)
+    if queries:
+        _tell_proof(
+            walk, leaks_.prove(walk.definition, walk.workspace.lake, walk.snapshots("clean"), queries)
+        )
     snapshot = examples_.make(walk.definition, walk.workspace.lake, snapshots)
     walk.workspace.ledger.save_snapshot(snapshot, project=walk.definition.name)
-    rows = snapshots[walk.definition.examples.name].rows
+    rows = snapshots[walk.definition.project.main_table.name].rows
     features = len(walk.definition.plan.features)
     walk.tell(t("{rows:,} rows with {features} features", rows=snapshot.rows, features=features))
     return Outcome(

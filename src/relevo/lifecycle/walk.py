@@ -19,6 +19,7 @@ from relevo.texts import t
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
 
     from numpy.typing import NDArray
 
@@ -61,6 +62,12 @@ class Walk:
     def snapshots(self, step: str) -> dict[str, Snapshot]:
         """The snapshots that ``ingest`` or ``clean`` wrote, by table."""
         return {table: self.snapshot(id_) for table, id_ in self.output(step)["snapshots"].items()}
+
+    @property
+    def tables(self) -> dict[str, Snapshot]:
+        """The snapshots of the clean tables and of the histories, by name."""
+        made = self.snapshots("history") if self.definition.histories else {}
+        return {**self.snapshots("clean"), **made}
 
     def snapshot(self, id_: str) -> Snapshot:
         """One snapshot by id; raises ``LedgerError`` when the ledger lacks it."""
@@ -111,6 +118,23 @@ class Walk:
                 yield [dict(zip(names, row, strict=True)) for row in rows]
         finally:
             connection.close()
+
+    def asked(
+        self, part: str, most: int, *, newest: bool = False
+    ) -> list[tuple[dict[str, Any], datetime | None]]:
+        """The first requests of a part, or its newest, and when each was asked."""
+        names = self.definition.request.names
+        fields = ", ".join(f"request.{quote(name)}" for name in names)
+        connection = self.workspace.lake.connect()
+        try:
+            snapshot = self.examples
+            self.workspace.lake.bind(connection, snapshot.table, as_="examples", version=snapshot.version)
+            order = "_time desc nulls last" if newest else "_time"
+            query = f"select _time, {fields} from examples where _part = ? order by {order}, _id limit ?"
+            found = connection.execute(query, [part, most]).fetchall()
+        finally:
+            connection.close()
+        return [(dict(zip(names, row, strict=True)), at) for at, *row in found]
 
     def blob(self, digest: str) -> Any:
         """A JSON blob."""
