@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from relevo.decisions import BestThreshold, Costs, ExpectedF1, TopK
     from relevo.definition import load
     from relevo.gate import Gate
-    from relevo.lifecycle import run
+    from relevo.lifecycle import results, run
     from relevo.package import ModelPackage
     from relevo.population import Examples, History, Population, Recommend
     from relevo.project import Project, Table
@@ -48,6 +48,7 @@ _HOMES = {
     "lightgbm": "candidates",
     "load": "definition",
     "logistic": "candidates",
+    "results": "lifecycle",
     "run": "lifecycle",
     "xgboost": "candidates",
 }
@@ -77,6 +78,7 @@ __all__ = [
     "lightgbm",
     "load",
     "logistic",
+    "results",
     "run",
     "xgboost",
 ]
