@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from relevo.lifecycle.releasing import rollback
 from relevo.lifecycle.found import Results, results
+from relevo.lifecycle.releasing import rollback
 from relevo.lifecycle.runner import Event, run, run_step, sets_of
 from relevo.lifecycle.steps import plan
 
