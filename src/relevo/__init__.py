@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from relevo.definition import load
     from relevo.gate import Gate
     from relevo.lifecycle import run
+    from relevo.outcomes import reviews
     from relevo.package import ModelPackage
     from relevo.population import Examples, History, Population, Recommend
     from relevo.project import Project, Table
@@ -48,6 +49,7 @@ _HOMES = {
     "lightgbm": "candidates",
     "load": "definition",
     "logistic": "candidates",
+    "reviews": "outcomes",
     "run": "lifecycle",
     "xgboost": "candidates",
 }
@@ -77,6 +79,7 @@ __all__ = [
     "lightgbm",
     "load",
     "logistic",
+    "reviews",
     "run",
     "xgboost",
 ]

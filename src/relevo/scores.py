@@ -1,8 +1,9 @@
 """Scores: a population is drawn, scored, decided, recorded in the lake, and listed in a file.
 
 The lake table ``scores/<project>`` holds the newest scores of each period: the request's fields, ``_time``,
-the segments, ``_probability``, ``_positive``, ``_naive`` (the rule of thumb), ``_version``, ``_scored_at``,
-``_hindsight`` (outcomes of the period were known already), ``_inputs`` and the partition ``_period``.
+the segments, ``_probability``, ``_positive``, ``_naive`` (the rule of thumb), ``_version``, ``_rule`` (how was
+decided), ``_scored_at``, ``_hindsight`` (outcomes of the period were known already), ``_inputs`` and the
+partition ``_period``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from relevo import batch, casting, header
 from relevo import decide as decisions
-from relevo import score as files
+from relevo import listing as listings
 from relevo.errors import DataError
 from relevo.ids import uuid7
 from relevo.lake import first_line, literal
@@ -28,7 +29,6 @@ from relevo.texts import t
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
-    from pathlib import Path
 
     from duckdb import DuckDBPyConnection
     from numpy.typing import NDArray
@@ -36,28 +36,15 @@ if TYPE_CHECKING:
     from relevo.decide import Cut
     from relevo.definition import Definition
     from relevo.lake import Lake
+    from relevo.listing import Listing
     from relevo.package import ModelPackage
     from relevo.records import Snapshot
 
 VERSION = 1
 """Raised when the same inputs would give other scores."""
 PERIOD = "_period"
-ADDED = ("probability", "decision")
 LEADING = 5
 """How many values an error names."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Listing:
-    """What goes into a file: ``all`` pairs, the ``positive`` ones, or the ``top`` k of each value of ``by``.
-
-    Without ``k`` and ``by`` they are those of the decision rule, or of what the project recommends.
-    """
-
-    path: Path
-    rows: str = "all"
-    k: int | None = None
-    by: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +114,7 @@ def score_population(
     that break the request's contract are counted in ``refused`` with their reasons. Raises ``DataError``
     when the population has no row, several times, or one pair twice, and about the file of ``listing``.
     """
-    order = _order(package, listing) if listing else None
+    order = listings.order(package, listing) if listing else None
     connection = lake.connect()
     try:
         for name, snapshot in clean.items():
@@ -143,9 +130,10 @@ def score_population(
             groups=_groups(connection, package),
         )
         _join(connection, drawn, probability, positive, naive)
+        rule = str(package.manifest.decision["rule"])
         lake_version = lake.replace_part(
             table_of(definition.name),
-            connection.sql(_recorded(version, inputs, drawn.period, hindsight=hindsight)),
+            connection.sql(_recorded(drawn, version, rule, inputs, hindsight=hindsight)),
             column=PERIOD,
             value=drawn.period,
             transaction=uuid7(),
@@ -153,7 +141,7 @@ def score_population(
         return Scores(
             period=drawn.period,
             version=version,
-            rule=str(package.manifest.decision["rule"]),
+            rule=rule,
             rows=drawn.rows,
             positive=int(positive.sum()),
             naive=None if naive is None else int(naive.sum()),
@@ -163,10 +151,20 @@ def score_population(
             expected=decisions.expected_f1(probability),
             hindsight=hindsight,
             lake_version=lake_version,
-            listed=_list(connection, definition, package, drawn, order) if order else None,
+            listed=listings.write(connection, order, _shown(definition, package, drawn)) if order else None,
         )
     finally:
         connection.close()
+
+
+def holds(lake: Lake, project: str, inputs: str) -> bool:
+    """Whether the scores of some period are those that were made from ``inputs``."""
+    name = table_of(project)
+    if not lake.exists(name) or "_inputs" not in lake.columns(name):
+        return False
+    with lake.connect() as connection:
+        lake.bind(connection, name, as_="scores")
+        return bool(connection.execute("select 1 from scores where _inputs = ? limit 1", [inputs]).fetchall())
 
 
 def _draw(connection: DuckDBPyConnection, definition: Definition, package: ModelPackage) -> _Drawn:
@@ -223,7 +221,11 @@ def running(file: str) -> Iterator[None]:
         if isinstance(error, duckdb.OutOfMemoryException):
             raise
         raise DataError(
-            t("{file}: the query stops: {error}. Write it so that no row does that.", file=file, error=first_line(error))
+            t(
+                "{file}: the query stops: {error}. Write it so that no row does that.",
+                file=file,
+                error=first_line(error),
+            )
         ) from error
 
 
@@ -341,64 +343,17 @@ def _join(
     )
 
 
-def _recorded(version: str, inputs: str, period: str, *, hindsight: bool) -> str:
-    return f"""select * exclude (_row), {literal(version)} as _version, {literal(now())} as _scored_at,
-        {str(hindsight).lower()} as _hindsight, {literal(inputs)} as _inputs, {literal(period)} as {PERIOD}
+def _recorded(drawn: _Drawn, version: str, rule: str, inputs: str, *, hindsight: bool) -> str:
+    return f"""select * exclude (_row), {literal(version)} as _version, {literal(rule)} as _rule,
+        {literal(now())} as _scored_at,
+        {str(hindsight).lower()} as _hindsight, {literal(inputs)} as _inputs, {literal(drawn.period)} as {PERIOD}
         from _scores order by _row"""
 
 
-@dataclass(frozen=True)
-class _Order:
-    """How a file is written: its format, which rows, and the field that keeps rows together."""
-
-    path: Path
-    kind: str
-    rows: str
-    k: int
-    by: str | None
-
-
-def _order(package: ModelPackage, listing: Listing) -> _Order:
-    decision, recommend = package.manifest.decision, package.manifest.recommend or {}
-    by = listing.by or decision.get("by") or recommend.get("by")
-    k = listing.k or decision.get("k") or recommend.get("k")
-    if by is not None and by not in package.request:
-        names = ", ".join(package.request.names)
-        raise DataError(
-            t("--by {name}: the request has no such field. Its fields are: {names}.", name=by, names=names)
-        )
-    if listing.rows == "top" and (not k or not by):
-        raise DataError(t("Say how many of each: --top K --by FIELD."))
-    return _Order(listing.path, files.kind_of(listing.path), listing.rows, int(k or 0), by)
-
-
-def _list(
-    connection: DuckDBPyConnection,
-    definition: Definition,
-    package: ModelPackage,
-    drawn: _Drawn,
-    order: _Order,
-) -> int:
-    """Write the file: by the field that keeps rows together, the likeliest first; gives the number of rows."""
+def _shown(definition: Definition, package: ModelPackage, drawn: _Drawn) -> listings.Shown:
     population, wanted = definition.population, definition.project.population
     assert population is not None
     assert wanted is not None
-    group = f"{quote(order.by)}, " if order.by else ""
-    kept = {
-        "all": "",
-        "positive": "where _positive",
-        "top": f"qualify row_number() over (partition by {group.rstrip(', ')} order by _probability desc, _row)"
-        f" <= {order.k}",
-    }[order.rows]
-    taken = {name.casefold() for name in (*drawn.fields, *drawn.segments, wanted.time)}
-    probability, decision = (f"relevo_{name}" if name in taken else name for name in ADDED)
-    no, yes = map(literal, package.labels)
-    cells = [quote(name) for name in drawn.fields]
-    cells.append(f"cast({quote(TIME)} as {population.type_of(wanted.time)}) as {quote(wanted.time)}")
-    cells += [quote(name) for name in drawn.segments]
-    cells.append(f"_probability as {quote(probability)}")
-    cells.append(f"case when _positive then {yes} else {no} end as {quote(decision)}")
-    query = f"select {', '.join(cells)} from _scores {kept} order by {group} _probability desc, _row"
-    files.write(connection, query, order.path.absolute(), order.kind)
-    counted = connection.execute(f"select count(*) from (select _row from _scores {kept})").fetchall()
-    return int(counted[0][0])
+    return listings.Shown(
+        drawn.fields, wanted.time, population.type_of(wanted.time), drawn.segments, package.labels
+    )

@@ -21,7 +21,7 @@ FIRST = date(2024, 9, 2)
 WEEKS = 10
 """Weeks in the first file, all beginning on Mondays."""
 
-PROJECT = '''
+PROJECT = """
 from datetime import date
 
 from pydantic import BaseModel, Field
@@ -71,7 +71,7 @@ project = Project(
     tuning=Tuning(trials=1),
     gate=Gate(margin=0.3, beats_baselines=False),
 )
-'''
+"""
 IMPORTS = (
     "Costs, Examples, ExpectedF1, Files, Gate, Population, Project, Table, Target, TimeSplit, TopK, Tuning,"
     " lightgbm, BestThreshold"
