@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from relevo.definition import load
     from relevo.gate import Gate
     from relevo.lifecycle import results, run
+    from relevo.outcomes import reviews
     from relevo.package import ModelPackage
     from relevo.population import Examples, History, Population, Recommend
     from relevo.project import Project, Table
@@ -49,6 +50,7 @@ _HOMES = {
     "load": "definition",
     "logistic": "candidates",
     "results": "lifecycle",
+    "reviews": "outcomes",
     "run": "lifecycle",
     "xgboost": "candidates",
 }
@@ -79,6 +81,7 @@ __all__ = [
     "load",
     "logistic",
     "results",
+    "reviews",
     "run",
     "xgboost",
 ]

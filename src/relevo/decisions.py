@@ -51,3 +51,8 @@ class Costs:
 
 Decision = BestThreshold | ExpectedF1 | TopK | Costs
 """How probabilities become decisions."""
+
+
+def fixed_threshold(decision: Decision, best: float) -> float:
+    """The threshold by which one row is decided: what costs imply, or the one that was ``best`` in the folds."""
+    return decision.threshold if isinstance(decision, Costs) else best

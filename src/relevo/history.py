@@ -33,9 +33,8 @@ def make(definition: Definition, lake: Lake, clean: Mapping[str, Snapshot]) -> d
     try:
         for table, snapshot in clean.items():
             lake.bind(connection, snapshot.table, as_=table, version=snapshot.version)
-        ids = {table: snapshot.id for table, snapshot in clean.items()}
         for history in definition.histories:
-            identity = digests.of_json([history.shape, ids, VERSION])
+            identity = snapshot_id(history, clean)
             compute(connection, "made", history.relation.file, history.relation.sql)
             _check(connection, history)
             listed = ", ".join(quote(name) for name in (*history.key, history.known_at))
@@ -52,6 +51,13 @@ def make(definition: Definition, lake: Lake, clean: Mapping[str, Snapshot]) -> d
     finally:
         connection.close()
     return found
+
+
+def snapshot_id(history: Timeline, clean: Mapping[str, Snapshot]) -> str:
+    """Digest of all that a history's rows depend on."""
+    return digests.of_json(
+        [history.shape, {table: snapshot.id for table, snapshot in clean.items()}, VERSION]
+    )
 
 
 def compute(connection: DuckDBPyConnection, name: str, file: str, sql: str) -> None:

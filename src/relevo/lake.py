@@ -155,6 +155,22 @@ class Lake:
         """
         return self._write(name, _Guarded(stream, None), transaction, mode="overwrite", partition_by=())
 
+    def replace_part(self, name: str, stream: Any, *, column: str, value: str, transaction: str) -> int:
+        """Make the stream the whole content of one partition, whose text column ``column`` is ``value``.
+
+        Other partitions stay, and all happens in one commit: a reader sees the old rows or the new ones,
+        whoever is killed meanwhile. Of two who replace the same partition at once the later wins wholly.
+        The rest is as with ``replace``.
+        """
+        return self._write(
+            name,
+            _Guarded(stream, None),
+            transaction,
+            mode="overwrite",
+            partition_by=(column,),
+            predicate=f"{quote(column)} = {literal(value)}",
+        )
+
     def size(self, name: str, version: int | None = None) -> int:
         """Bytes of the data files of one version (the newest by default)."""
         return sum(self._open(name, version).get_add_actions()["size_bytes"].to_pylist())
@@ -193,14 +209,21 @@ class Lake:
                 ) from error
 
     def _write(
-        self, name: str, stream: _Guarded, transaction: str, *, mode: Any, partition_by: Sequence[str]
+        self,
+        name: str,
+        stream: _Guarded,
+        transaction: str,
+        *,
+        mode: Any,
+        partition_by: Sequence[str],
+        predicate: str | None = None,
     ) -> int:
         from deltalake.exceptions import CommitFailedError, DeltaError
 
         for attempt in range(TRIES):
             try:
                 with explained(self._path(name)):
-                    return self._commit(name, stream, transaction, mode, partition_by)
+                    return self._commit(name, stream, transaction, mode, partition_by, predicate)
             except RelevoError:
                 raise
             except Exception as error:
@@ -215,9 +238,15 @@ class Lake:
         raise AssertionError(transaction)
 
     def _commit(
-        self, name: str, stream: _Guarded, transaction: str, mode: Any, partition_by: Sequence[str]
+        self,
+        name: str,
+        stream: _Guarded,
+        transaction: str,
+        mode: Any,
+        partition_by: Sequence[str],
+        predicate: str | None,
     ) -> int:
-        from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake
+        from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 
         path = self._path(name)
         target: str | DeltaTable = path
@@ -234,7 +263,8 @@ class Lake:
             target,
             stream,
             mode=mode,
-            schema_mode="merge" if mode == "append" else "overwrite",
+            schema_mode="merge" if mode == "append" or predicate else "overwrite",
+            predicate=predicate if isinstance(target, DeltaTable) else None,
             partition_by=list(partition_by) or None,
             configuration=CONFIGURATION if isinstance(target, str) else None,
             writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=ROW_GROUP),

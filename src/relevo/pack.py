@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from relevo import package as packages
 from relevo import validation
-from relevo.decisions import BestThreshold, Costs, ExpectedF1, TopK
+from relevo.decisions import BestThreshold, Costs, ExpectedF1, TopK, fixed_threshold
 from relevo.errors import RelevoError
 from relevo.examples import bound
 from relevo.online import FeatureError
@@ -65,7 +65,7 @@ def pack(
         recommend=asdict(project.recommend) if project.recommend else None,
         labels=(project.target.negative, project.target.positive),
         calibration=fit.calibration,
-        threshold=fit.threshold,
+        threshold=fixed_threshold(project.decision, fit.threshold),
         metric=project.metric,
         metrics=metrics,
         data=data,

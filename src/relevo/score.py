@@ -52,14 +52,7 @@ def score(lake: Lake, package: ModelPackage, source: Path, destination: Path) ->
     ``decision`` (a label), or ``problems`` saying why it was refused. The result appears whole or not at
     all. Raises ``DataError`` about the files.
     """
-    kind = SUFFIXES.get(destination.suffix.lower())
-    if kind is None:
-        endings = ", ".join(SUFFIXES)
-        raise DataError(
-            t("{file}: its ending is none of {endings}. Name it so.", file=destination, endings=endings)
-        )
-    if not destination.absolute().parent.is_dir():
-        raise DataError(t("{file}: its folder does not exist. Make it first.", file=destination))
+    kind = kind_of(destination)
     if destination.exists() and source.exists() and destination.samefile(source):
         raise DataError(t("{file}: it would take the place of what is read. Name another.", file=destination))
     if not source.exists():
@@ -78,6 +71,19 @@ def score(lake: Lake, package: ModelPackage, source: Path, destination: Path) ->
             return reading.retried(connection, file, files, package.request, Path(folder), use)
     finally:
         connection.close()
+
+
+def kind_of(destination: Path) -> str:
+    """The format that a file's ending asks for; raises ``DataError`` when it cannot be written there."""
+    kind = SUFFIXES.get(destination.suffix.lower())
+    if kind is None:
+        endings = ", ".join(SUFFIXES)
+        raise DataError(
+            t("{file}: its ending is none of {endings}. Name it so.", file=destination, endings=endings)
+        )
+    if not destination.absolute().parent.is_dir():
+        raise DataError(t("{file}: its folder does not exist. Make it first.", file=destination))
+    return kind
 
 
 def _score(
@@ -150,6 +156,11 @@ def _write(connection: DuckDBPyConnection, found: Reading, destination: Path, ki
     query = (
         f"select {', '.join(cells)} from ({found.sql}) s positional join answers a where ({check}) is null"
     )
+    write(connection, query, destination, kind)
+
+
+def write(connection: DuckDBPyConnection, query: str, destination: Path, kind: str) -> None:
+    """Write a query's rows into a file that appears whole or not at all."""
     draft = destination.with_name(f".{destination.name}.part")
     try:
         with explained(destination):

@@ -132,12 +132,12 @@ def _metrics(cells: _Cells, weights: Numbers) -> list[dict[str, Floats]]:
     found = []
     for model, place in enumerate(cells.place):
         yes, hits, brier, loss = sums[:, 1 + 4 * model : 5 + 4 * model].T
-        roc_auc, pr_auc = _areas(weight, place, cells.positive)
+        roc_auc, pr_auc = areas(weight, place, cells.positive)
         found.append(
             {
-                "f1": _ratio(2 * hits, yes + positives),
-                "precision": _ratio(hits, yes),
-                "recall": _ratio(hits, positives),
+                "f1": ratio(2 * hits, yes + positives),
+                "precision": ratio(hits, yes),
+                "recall": ratio(hits, positives),
                 "pr_auc": pr_auc,
                 "roc_auc": roc_auc,
                 "brier": brier / rows,
@@ -148,7 +148,7 @@ def _metrics(cells: _Cells, weights: Numbers) -> list[dict[str, Floats]]:
     return found
 
 
-def _areas(weight: Floats, place: Numbers, positive: Flags) -> tuple[Floats, Floats]:
+def areas(weight: Floats, place: Numbers, positive: Flags) -> tuple[Floats, Floats]:
     """ROC-AUC as the Mann-Whitney statistic with ties counted half, and average precision (no interpolation)."""
     order = np.argsort(place, kind="stable")
     starts = np.flatnonzero(np.diff(place[order], prepend=-1))
@@ -169,7 +169,7 @@ def _areas(weight: Floats, place: Numbers, positive: Flags) -> tuple[Floats, Flo
     return roc_auc, pr_auc
 
 
-def _ratio(part: Floats, whole: Floats) -> Floats:
+def ratio(part: Floats, whole: Floats) -> Floats:
     """Part of the whole, 0 where there is no whole, as precision and F1 are by convention."""
     found: Floats = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
     return found

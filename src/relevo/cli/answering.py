@@ -1,4 +1,4 @@
-"""``serve``, ``predict``, ``score`` and ``collect``: answering with a released model."""
+"""``serve``, ``predict`` and ``collect``: answering with a released model."""
 
 from __future__ import annotations
 
@@ -112,27 +112,6 @@ def predict(words: list[str], folder: Path, version: str, *, json: bool) -> None
                 **answer,
             )
         )
-
-
-def score(source: Path, destination: Path, folder: Path, version: str, *, json: bool) -> None:
-    """Score a file."""
-    from relevo.score import score as score_
-
-    workspace = Workspace.open(folder, create=False)
-    number, package = released(workspace, version)
-    found = score_(workspace.lake, package, source, destination)
-    if json:
-        document({**asdict(found), "version": number, "path": str(destination)})
-        return
-    say(
-        t(
-            "{rows:,} rows: {positive:,} {label}, {refused:,} refused; version {version}; written to {path}",
-            **asdict(found),
-            label=package.labels[True],
-            version=number,
-            path=destination,
-        )
-    )
 
 
 def collect(folder: Path, *, json: bool) -> None:

@@ -116,22 +116,53 @@ def predict(
     command(request, project, version, json=json)
 
 
-@app.command(help=t("Score a file in constant memory; every row is kept, a refused one with its problems."))
+@app.command(
+    help=t(
+        "Score a file in constant memory; every row is kept, a refused one with its problems. With --population,"
+        " IN is the project's folder: score what population.sql gives, record it, and write OUT."
+    )
+)
 def score(
-    source: Annotated[Path, typer.Argument(metavar="IN", help=t("CSV, TSV, Parquet or JSON lines."))],
+    source: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="IN",
+            show_default=False,
+            help=t("CSV, TSV, Parquet or JSON lines; or the project's folder."),
+        ),
+    ] = None,
     destination: Annotated[
-        Path, typer.Argument(metavar="OUT", help=t("CSV, TSV, Parquet or JSON lines, by its ending."))
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="OUT",
+            show_default=False,
+            help=t("CSV, TSV, Parquet or JSON lines, by its ending; may be left out with --population."),
+        ),
+    ] = None,
+    population: Annotated[
+        bool,
+        typer.Option("--population", help=t("Score the period that comes next, in place of its scores.")),
+    ] = False,
+    positive: Annotated[
+        bool, typer.Option("--positive", help=t("Write only what is decided positive."))
+    ] = False,
+    top: Annotated[
+        int | None, typer.Option(metavar="K", min=1, help=t("Write only the K likeliest of each."))
+    ] = None,
+    by: Annotated[
+        str, typer.Option(metavar="FIELD", help=t("The request's field that keeps rows together."))
+    ] = "",
     project: Of = HERE,
     version: Annotated[
         str, typer.Option(metavar="VERSION", help=t("Another version than the champion."))
     ] = "",
     json: Json = False,
 ) -> None:
-    """Score a file."""
-    from relevo.cli.answering import score as command
+    """Score a file or the population."""
+    from relevo.cli import scoring
 
-    command(source, destination, project, version, json=json)
+    chosen = scoring.Choice(population=population, positive=positive, top=top, by=by)
+    scoring.score(source, destination, project, version, chosen, json=json)
 
 
 @app.command(help=t("Show the champion, the last run and its steps, the data, and the predictions."))

@@ -7,7 +7,7 @@ import socket
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from relevo import lifecycle
+from relevo import lifecycle, outcomes
 from relevo.cli.output import document, say, table
 from relevo.collect import collect
 from relevo.texts import t
@@ -45,6 +45,7 @@ def status(folder: Path, *, json: bool) -> None:
     steps = workspace.ledger.steps(runs[0].id) if runs else []
     data = _data(workspace, name)
     predictions = _predictions(workspace, name)
+    reviews = outcomes.read(workspace.lake, name)
     if json:
         document(
             {
@@ -54,6 +55,7 @@ def status(folder: Path, *, json: bool) -> None:
                 "steps": [asdict(step) for step in steps],
                 "data": data,
                 "predictions": predictions,
+                "reviews": reviews,
             }
         )
         return
@@ -64,6 +66,8 @@ def status(folder: Path, *, json: bool) -> None:
     if predictions:
         columns = (t("version"), t("predictions"), t("positive"), t("last"))
         table(columns, [list(row.values()) for row in predictions])
+    for found in reviews:
+        say(outcomes.told(found))
     if runs:
         say(
             t(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
 from relevo import durations, sql
+from relevo.decisions import Costs, TopK
 from relevo.definition.near import near
 from relevo.errors import Mistake, ProjectError
 from relevo.gate import METRICS
@@ -146,6 +148,27 @@ def request(project: Project, examples: Contract, wanted: Contract) -> list[Mist
         found.append(
             Mistake(FILE, "Project.request", t("{name} has no field.", name=project.request.__name__), "")
         )
+    return found
+
+
+def decision(project: Project, request: Contract) -> list[Mistake]:
+    """Top-K counts within a field of the request; with costs, each mistake costs more than being right."""
+    rule = project.decision
+    found: list[Mistake] = []
+    if isinstance(rule, TopK):
+        if rule.k < 1:
+            problem = t("{value} rows cannot be chosen.", value=rule.k)
+            found.append(Mistake(FILE, "TopK.k", problem, t("Write a number from 1.")))
+        found += _column("TopK.by", rule.by, request)
+    if isinstance(rule, Costs):
+        for wrong, right, place in (
+            (rule.false_positive, rule.true_negative, "Costs.false_positive"),
+            (rule.false_negative, rule.true_positive, "Costs.false_negative"),
+        ):
+            if not wrong > right or not math.isfinite(wrong - right):
+                problem = t("being wrong costs {wrong} and being right {right}.", wrong=wrong, right=right)
+                remedy = t("Let the mistake cost more; gains are negative.")
+                found.append(Mistake(FILE, place, problem, remedy))
     return found
 
 

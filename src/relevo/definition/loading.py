@@ -145,6 +145,7 @@ def compile_project(project: Project, mistakes: list[Mistake] | None = None) -> 
         cases, wrong = critical.read(project.root / project.cases, request, project.target)
         mistakes += wrong
     rows.recommend(project, request, mistakes)
+    mistakes += check.decision(project, request)
     scored = rows.population(project, request, plan, queries, mistakes)
     if mistakes or plan is None:
         raise ProjectError(mistakes)

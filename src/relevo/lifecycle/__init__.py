@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from relevo.lifecycle.batches import score_now
 from relevo.lifecycle.found import Results, results
 from relevo.lifecycle.releasing import rollback
 from relevo.lifecycle.runner import Event, run, run_step, sets_of
 from relevo.lifecycle.steps import plan
 
-__all__ = ["Event", "Results", "plan", "results", "rollback", "run", "run_step", "sets_of"]
+__all__ = [
+    "Event",
+    "Results",
+    "plan",
+    "results",
+    "rollback",
+    "run",
+    "run_step",
+    "score_now",
+    "sets_of",
+]

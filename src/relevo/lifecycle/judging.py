@@ -14,6 +14,7 @@ from relevo import pack as pack_
 from relevo import profile as profile_
 from relevo import register as register_
 from relevo import train as train_
+from relevo.decisions import fixed_threshold
 from relevo.encoding import encode_columns
 from relevo.errors import RequestError
 from relevo.lifecycle.walk import Outcome, Walk, answers
@@ -203,7 +204,10 @@ def audit(walk: Walk) -> Outcome:
         walk.examples,
         ModelPackage.load(walk.workspace.blobs.folder(walk.output("package")["digest"])),
         audits.Native(
-            fit.encoders, lambda matrix: train_.native_margin(fit, matrix), fit.calibration, fit.threshold
+            fit.encoders,
+            lambda matrix: train_.native_margin(fit, matrix),
+            fit.calibration,
+            fixed_threshold(walk.definition.project.decision, fit.threshold),
         ),
     )
     text = (

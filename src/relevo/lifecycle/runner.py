@@ -13,6 +13,7 @@ from relevo import __version__, resources
 from relevo import digest as digests
 from relevo.errors import LedgerError, RelevoError
 from relevo.ids import uuid7
+from relevo.lifecycle.batches import SCORE
 from relevo.lifecycle.steps import inputs_digest, plan
 from relevo.lifecycle.walk import Walk
 from relevo.records import Run, Step, now
@@ -88,31 +89,45 @@ def _walk(walk: Walk, listen: Callable[[Event], None]) -> Run:
         if planned.name == UNCHANGED_AFTER:
             before = _same_before(walk)
             if before is not None:
-                text = (
-                    t(
-                        "Nothing is new since run {run} released {version}.",
-                        run=before.id,
-                        version=before.version,
-                    )
-                    if before.status == "released"
-                    else t(
-                        "Nothing is new since run {run}, in which the gate refused {version}.",
-                        run=before.id,
-                        version=before.version,
-                    )
-                )
-                return ledger.finish_run(
-                    walk.run.id, status="unchanged", message=text, version=before.version
-                )
-    version = walk.output("register")["version"]
-    released = walk.output("release")["released"]
-    if released:
+                _rescore(walk, steps[-1], before, listen, len(steps))
+                return _unchanged(walk, before)
+    return ledger.finish_run(walk.run.id, **_ending(walk))
+
+
+def _rescore(walk: Walk, last: Planned, before: Run, listen: Callable[[Event], None], total: int) -> None:
+    """Score with another champion, if one was named by hand since; with the same there is nothing to do."""
+    if last.name == SCORE:
+        walk.outputs |= {
+            s.name: s.output for s in walk.workspace.ledger.steps(before.id) if s.name == "release"
+        }
+        _perform(walk, last, listen, total, total)
+
+
+def _unchanged(walk: Walk, before: Run) -> Run:
+    text = (
+        t("Nothing is new since run {run} released {version}.", run=before.id, version=before.version)
+        if before.status == "released"
+        else t(
+            "Nothing is new since run {run}, in which the gate refused {version}.",
+            run=before.id,
+            version=before.version,
+        )
+    )
+    return walk.workspace.ledger.finish_run(
+        walk.run.id, status="unchanged", message=text, version=before.version
+    )
+
+
+def _ending(walk: Walk) -> dict[str, str]:
+    """How a run that did all its steps ended, by what ``judge``, ``register`` and ``release`` said."""
+    version = str(walk.output("register")["version"])
+    if walk.output("release")["released"]:
         status, text = "released", t("Version {version} is now champion.", version=version)
     elif walk.output("judge")["verdict"]["accepted"]:
         status, text = "released", t("Version {version} was champion already.", version=version)
     else:
         status, text = "refused", t("Version {version} was refused; nothing changes.", version=version)
-    return ledger.finish_run(walk.run.id, status=status, message=text, version=version)
+    return {"status": status, "message": text, "version": version}
 
 
 def run_step(
@@ -140,9 +155,7 @@ def run_step(
     place = steps.index(planned) + 1
     record = _perform(walk, planned, listen, place, len(steps))
     if planned is steps[-1]:
-        accepted = walk.output("judge")["verdict"]["accepted"]
-        version = str(record.output["version"])
-        ledger.finish_run(run_id, status="released" if accepted else "refused", message="", version=version)
+        ledger.finish_run(run_id, **_ending(walk))
     return record
 
 

@@ -13,6 +13,7 @@ from relevo import history as history_
 from relevo import ingest as ingest_
 from relevo import leaks as leaks_
 from relevo import train as train_
+from relevo.lifecycle import batches
 from relevo.lifecycle.judging import audit, evaluate, judge, package, register, release
 from relevo.lifecycle.walk import Outcome, Walk
 from relevo.texts import t
@@ -38,9 +39,11 @@ def plan(definition: Definition) -> tuple[Planned, ...]:
     trains = tuple(f"train:{candidate.name}" for candidate in definition.project.candidates)
     timed = (Planned("history", ("clean",), history, _history_inputs),) if definition.histories else ()
     made = ("clean", "history") if timed else ("clean",)
+    scored = definition.population is not None
     return (
         Planned("ingest", (), ingest),
         Planned("clean", ("ingest",), clean, lambda walk: [definition_of_clean(walk), walk.output("ingest")]),
+        *([Planned("review", ("clean",), batches.review, batches.review_inputs)] if scored else []),
         *timed,
         Planned("examples", made, examples, _examples_inputs),
         *(
@@ -53,6 +56,11 @@ def plan(definition: Definition) -> tuple[Planned, ...]:
         Planned("judge", ("evaluate", "package", "audit"), judge),
         Planned("register", ("package", "judge"), register),
         Planned("release", ("register", "judge"), release),
+        *(
+            [Planned(batches.SCORE, (*made, "release"), batches.score, batches.score_inputs)]
+            if scored
+            else []
+        ),
     )
 
 
