@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from relevo.definition import Definition
 
 
-def made(folder: Path, changes: tuple[tuple[str, str], ...] = (), **files: str) -> Definition:
+def made(folder: Path, changes: tuple[tuple[str, str], ...] = (), **files: Any) -> Definition:
     """Load the shop with parts of its project.py or its SQL files replaced."""
     rng = random.Random(1)
     shop.write(folder, shop.stream(rng, 5), shop.tiers(rng), **files)
@@ -96,7 +96,7 @@ MISTAKES = {
 def test_a_mistake_names_its_file(tmp_path: Path, kind: str) -> None:
     files, file, words = MISTAKES[kind]
     with pytest.raises(ProjectError) as refused:
-        made(tmp_path, **files)
+        made(tmp_path, (), **files)
     assert refused.value.mistakes[0].file == file
     assert words in str(refused.value)
 

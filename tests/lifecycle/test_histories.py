@@ -92,6 +92,22 @@ def test_a_later_run_compares_both_at_each_examples_time(folder: Path, tmp_path:
     assert "On the same rows" in champion["text"], champion
 
 
+def test_a_champion_with_another_history_is_asked_with_its_own(folder: Path, tmp_path: Path) -> None:
+    """After history.sql was edited, the champion's features are still made by the SQL it was trained with."""
+    later = tmp_path / "p"
+    shutil.copytree(folder, later)
+    before = walk_of(folder)
+    path = later / "history.sql"
+    path.write_text(path.read_text().replace("sum(amount) as total", "sum(amount) * 100 as total"))
+    ended = lifecycle.run(load(later), Workspace.open(later))
+    steps = steps_of(later, ended.id)
+    record = walk_of(folder).blob(before.output("evaluate")["blob"])
+    champion = next(
+        reason for reason in steps["judge"].output["verdict"]["reasons"] if reason["check"] == "champion"
+    )
+    assert champion["figures"]["champion"] == pytest.approx(record["evaluation"]["metrics"]["f1"]["value"])
+
+
 def test_a_leak_ends_the_run_and_nothing_is_released(tmp_path: Path) -> None:
     rng = random.Random(4)
     sql = "select customer, bought_at as known_at, 1 as receipts, amount as total, amount as last_amount from receipts"

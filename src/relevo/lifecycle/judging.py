@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from relevo import asof, validation
+import numpy as np
+
+from relevo import asof, batch, validation
 from relevo import audit as audits
 from relevo import evaluate as evaluate_
 from relevo import examples as examples_
@@ -21,6 +23,7 @@ from relevo.lifecycle.walk import Outcome, Walk, answers
 from relevo.package import ModelPackage
 from relevo.package.values import to_json
 from relevo.records import Reason, Verdict
+from relevo.sql import quote
 from relevo.texts import t
 
 if TYPE_CHECKING:
@@ -132,7 +135,19 @@ def _champion_answers(walk: Walk, champion: ModelPackage, test: examples_.Exampl
         return answers(champion, _for_package(walk, champion))
     for _ in _for_package(walk, champion):
         pass  # raises when its contract refuses a row
-    return champion.score_matrix(encode_columns(champion.manifest.encoders, test.columns))
+    made = walk.snapshots("history") if walk.definition.histories else {}
+    fields = ", ".join(f"request.{quote(name)}" for name in walk.definition.request.names)
+    with examples_.bound(walk.definition, walk.workspace.lake, walk.tables) as connection:
+        held = walk.examples
+        walk.workspace.lake.bind(connection, held.table, as_="examples", version=held.version)
+        connection.execute(
+            f"create temp table request as select _id, _time, {fields} from examples where _part = 'test'"
+        )
+        batch.bind_histories(connection, champion, walk.definition, walk.workspace.lake, made)
+        found: dict[str, float] = {}
+        for part in batch.scored(connection, champion, carry=("_id",)):
+            found.update(zip(map(str, part.carried["_id"]), part.probability.tolist(), strict=True))
+    return np.array([found[identity] for identity in test.ids])
 
 
 def _for_package(walk: Walk, package_: ModelPackage) -> Iterator[list[dict[str, Any]]]:
