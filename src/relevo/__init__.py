@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from relevo.lifecycle import run
     from relevo.package import ModelPackage
     from relevo.project import Project, Table
-    from relevo.sources import Files
+    from relevo.sources import Batches, Files, Folder, Query, Rows
     from relevo.split import GroupSplit, StratifiedSplit, TimeSplit
     from relevo.target import Target
     from relevo.workspace import Workspace
@@ -23,12 +23,16 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Batches": "sources",
     "Candidate": "candidates",
     "Files": "sources",
+    "Folder": "sources",
     "Gate": "gate",
     "GroupSplit": "split",
     "ModelPackage": "package",
     "Project": "project",
+    "Query": "sources",
+    "Rows": "sources",
     "StratifiedSplit": "split",
     "Table": "project",
     "Target": "target",
@@ -43,12 +47,16 @@ _HOMES = {
 }
 
 __all__ = [
+    "Batches",
     "Candidate",
     "Files",
+    "Folder",
     "Gate",
     "GroupSplit",
     "ModelPackage",
     "Project",
+    "Query",
+    "Rows",
     "StratifiedSplit",
     "Table",
     "Target",

@@ -52,25 +52,31 @@ def plan(definition: Definition) -> tuple[Planned, ...]:
 
 
 def ingest(walk: Walk) -> Outcome:
-    """Bring each table's source into ``raw``."""
+    """Bring what is new in each table's source into ``raw``."""
     definition, workspace = walk.definition, walk.workspace
-    found, rows, size, written = {}, 0, 0, 0
+    found, rows, written = {}, 0, 0
+    sizes: list[int] = []
     for table in definition.project.tables:
         previous = workspace.ledger.newest_snapshot(f"raw/{table.name}", project=definition.name)
         snapshot = ingest_.ingest(
-            table, definition.contracts[table.name], workspace.lake, definition.project.root, previous
+            table,
+            definition.contracts[table.name],
+            workspace.lake,
+            definition.project.root,
+            previous,
+            tell=walk.tell,
+            received=sizes.append,
         )
         workspace.ledger.save_snapshot(snapshot, project=definition.name)
         found[table.name] = snapshot.id
         rows += snapshot.rows
         written += walk.bytes_of(snapshot)
-        size += ingest_.source_bytes(table, definition.project.root)
         walk.tell(
             t("{table}: {rows:,} rows, nothing new", table=table.name, rows=snapshot.rows)
             if not snapshot.changed
             else t("{table}: {rows:,} rows", table=table.name, rows=snapshot.rows)
         )
-    return Outcome({"snapshots": found}, rows_in=rows, rows_out=rows, bytes_in=size, bytes_out=written)
+    return Outcome({"snapshots": found}, rows_in=rows, rows_out=rows, bytes_in=sum(sizes), bytes_out=written)
 
 
 def definition_of_clean(walk: Walk) -> Any:
