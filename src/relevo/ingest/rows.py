@@ -150,10 +150,10 @@ def _stage_dicts(batches: Iterable[Any], path: Path, place: str) -> list[str]:
     """Write dicts by the keys of the first; one with another key is an error, a key left out is null."""
     rows = (row for batch in batches for row in (batch if isinstance(batch, list) else [batch]))
     first = next(rows, None)
-    names = list(first or {})
+    names = list(first) if isinstance(first, dict) else []
 
     def cells() -> Iterator[list[Any]]:
-        for row in chain([first] if first else [], rows):
+        for row in chain([] if first is None else [first], rows):
             if not isinstance(row, dict):
                 raise DataError(_strange(row, place))
             if not row.keys() <= set(names):
