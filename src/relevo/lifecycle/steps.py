@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from relevo import clean as clean_
@@ -10,6 +10,7 @@ from relevo import digest as digests
 from relevo import evaluate as evaluate_
 from relevo import examples as examples_
 from relevo import ingest as ingest_
+from relevo import nulls as nulls_
 from relevo import train as train_
 from relevo.lifecycle.judging import audit, evaluate, judge, package, register, release
 from relevo.lifecycle.walk import Outcome, Walk
@@ -96,10 +97,10 @@ def definition_of_clean(walk: Walk) -> Any:
 
 
 def clean(walk: Walk) -> Outcome:
-    """Turn each raw table into a clean one; refused rows go to ``quarantine``."""
+    """Turn each raw table into a clean one; refused rows go to ``quarantine``, nulls are counted by piece."""
     definition, workspace = walk.definition, walk.workspace
     raw = walk.snapshots("ingest")
-    found = {}
+    found, nulls = {}, {}
     rows_in = rows_out = bytes_out = 0
     for table in definition.project.tables:
         snapshot = clean_.clean(
@@ -112,6 +113,8 @@ def clean(walk: Walk) -> Outcome:
         )
         workspace.ledger.save_snapshot(snapshot, project=definition.name)
         found[table.name] = snapshot.id
+        counted = nulls_.count(table, definition.contracts[table.name], workspace.lake, raw[table.name])
+        nulls[table.name] = [asdict(piece) for piece in counted]
         rows_in, rows_out = rows_in + raw[table.name].rows, rows_out + snapshot.rows
         bytes_out += walk.bytes_of(snapshot) + workspace.lake.size(f"quarantine/{table.name}")
         walk.tell(
@@ -123,7 +126,7 @@ def clean(walk: Walk) -> Outcome:
             )
         )
     return Outcome(
-        {"snapshots": found},
+        {"snapshots": found, "nulls": walk.keep(nulls)},
         rows_in=rows_in,
         rows_out=rows_out,
         bytes_in=walk.bytes_of(*raw.values()),
