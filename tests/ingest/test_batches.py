@@ -294,6 +294,14 @@ def test_secrets_come_from_variables_and_are_told_to_nobody(
     assert origin == f"http://{host.replace('{number}', '1')}?api_key=***"
     for secret in ("t0k3n", "p4ss", "k3y", "dXNlcjpwNHNz"):
         assert secret not in str(caught.value) + origin + repr(source)
+    monkeypatch.setenv("PROVIDER_TOKEN", "t0k3n\n")  # as it is read from a file
+    with pytest.raises(DataError, match="it answers 500"):
+        place.ingest(source)
+    assert provider.asked[-1][1]["X-Token"] == "Bearer t0k3n"
+    monkeypatch.setenv("PROVIDER_TOKEN", "t0k3n\nñ")
+    with pytest.raises(DataError, match="“Bearer env:PROVIDER_TOKEN” comes out with characters") as caught:
+        place.ingest(source)
+    assert "t0k3n" not in str(caught.value)
     monkeypatch.delenv("PROVIDER_TOKEN")
     with pytest.raises(DataError, match="variable PROVIDER_TOKEN is not set"):
         place.ingest(source)
@@ -339,20 +347,36 @@ def test_rows_in_quarantine_are_named_by_their_batch(place: Place, provider: Pro
 CLIENT = """
 import os, signal, sys, threading
 from pathlib import Path
+from relevo.ingest import ingest
+from relevo.project import Table
 from relevo.sources import Batches
 from support.ingesting import Place
 
-root, url, after = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
-place = Place(root)
-threading.Timer(after, os.kill, (os.getpid(), signal.SIGKILL)).start() if after else None
-place.ingest(Batches(url, patience=60, tries=50))
+root, url, seconds, commits = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
+place, said = Place(root), []
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def tell(text):  # after each commit
+    said.append(text)
+    if len(said) == commits:
+        die()
+
+
+if seconds:
+    threading.Timer(seconds, die).start()
+table = Table("items", place.model, Batches(url, patience=100, tries=50))
+ingest(table, place.contract, place.lake, root, None, tell=tell)
 os._exit(0)
 """
 
 
-def client(root: Path, url: str, after: float) -> subprocess.Popen[bytes]:
-    """Ingest in a process of its own, which kills itself after so many seconds from the start of ingesting."""
-    command = [sys.executable, "-c", CLIENT, str(root), url, str(after)]
+def client(root: Path, url: str, *, seconds: float = 0, commits: int = 0) -> subprocess.Popen[bytes]:
+    """Ingest in a process that kills itself so many seconds after it began, or after so many commits."""
+    command = [sys.executable, "-c", CLIENT, *map(str, (root, url, seconds, commits))]
     return subprocess.Popen(command, cwd=Path(__file__).parent.parent)
 
 
@@ -366,26 +390,23 @@ def assert_whole(root: Path, batches: int, rows: int) -> None:
 def test_a_client_killed_within_and_between_batches_loses_and_doubles_no_row(tmp_path: Path) -> None:
     batches, rows, port = 8, 2000, providers.free_port()
     url = f"http://127.0.0.1:{port}/batches/{{number}}"
-    deaths = 0
     with providers.process(port, batches, rows):
-        for after in (0.2, 0.31, 0.42, 0.53, 0.64, 0.75, 0):
-            with client(tmp_path, url, after) as running:
-                code = running.wait(60)
-            assert code in (0, -signal.SIGKILL)
-            deaths += code != 0
-            if after and code == 0:
-                break
-    assert deaths >= 2
+        for death in ({"commits": 1}, {"seconds": 0.08}, {"commits": 2}, {"seconds": 0.2}, {"commits": 1}):
+            with client(tmp_path, url, **death) as running:
+                assert running.wait(60) == -signal.SIGKILL
+        assert len(set(Place(tmp_path).ids())) in range(4 * rows, 8 * rows)
+        with client(tmp_path, url) as running:
+            assert running.wait(60) == 0
     assert_whole(tmp_path, batches, rows)
 
 
 def test_a_server_killed_and_restarted_is_waited_for(tmp_path: Path) -> None:
     batches, rows, port = 8, 2000, providers.free_port()
     url = f"http://127.0.0.1:{port}/batches/{{number}}"
-    with client(tmp_path, url, 0) as running:
-        for alive in (0.5, 0.3, 0.7):
-            with providers.process(port, batches, rows):
-                time.sleep(alive)
+    with client(tmp_path, url) as running:
+        for parts in (3, 5, 6, 12, 1):  # within the first batch, at its end, within the next, …
+            with providers.process(port, batches, rows, dies_after=parts) as server:
+                assert server.wait(60) == -signal.SIGKILL
         with providers.process(port, batches, rows):
             assert running.wait(60) == 0
     assert_whole(tmp_path, batches, rows)

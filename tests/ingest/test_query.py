@@ -115,6 +115,7 @@ def test_rows_with_the_very_watermark_that_was_highest_are_neither_lost_nor_doub
     found = place.clean(RISING)
     assert (found.rows, found.quarantined) == (6, 0)
     assert len(set(place.rows("select _id from clean.items"))) == 6
+    assert [name for name, _ in place.ingest(RISING).files] == [f"sqlite:///x.db #{n}" for n in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -119,9 +120,12 @@ def header_and_rows(first: int, rows: int) -> str:
 
 
 @contextmanager
-def process(port: int, batches: int, rows: int) -> Iterator[subprocess.Popen[str]]:
-    """Serve ``batches`` CSVs of ``rows`` rows in a process of its own, slowly; it is killed after the block."""
-    command = [sys.executable, __file__, str(port), str(batches), str(rows)]
+def process(port: int, batches: int, rows: int, *, dies_after: int = 0) -> Iterator[subprocess.Popen[str]]:
+    """Serve ``batches`` CSVs of ``rows`` rows in a process of its own, each in five parts, slowly.
+
+    It kills itself after so many parts, if any number is given; else it is killed after the block.
+    """
+    command = [sys.executable, __file__, *map(str, (port, batches, rows, dies_after))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as found:
         try:
             assert found.stdout is not None
@@ -132,13 +136,14 @@ def process(port: int, batches: int, rows: int) -> Iterator[subprocess.Popen[str
 
 
 class SlowHandler(BaseHTTPRequestHandler):
-    """Sends each batch in pieces with pauses, so that a kill meets one under way."""
+    """Sends each batch in five parts with pauses, so that a kill meets one under way."""
 
     protocol_version = "HTTP/1.1"
+    parts = 0
 
     def do_GET(self) -> None:
         number = int(self.path.rpartition("/")[2])
-        batches, rows = (int(word) for word in sys.argv[2:4])
+        batches, rows, dies_after = (int(word) for word in sys.argv[2:5])
         body = header_and_rows((number - 1) * rows, rows).encode() if number <= batches else b""
         self.send_response(200 if body else 404)
         self.send_header("Content-Type", CSV)
@@ -146,6 +151,9 @@ class SlowHandler(BaseHTTPRequestHandler):
         self.end_headers()
         for start in range(0, len(body), len(body) // 5 + 1):
             self.wfile.write(body[start : start + len(body) // 5 + 1])
+            SlowHandler.parts += 1
+            if SlowHandler.parts == dies_after:
+                os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(0.03)
 
     def log_message(self, *given: Any) -> None:
@@ -174,5 +182,4 @@ def as_json(rows: Any) -> str:
 
 
 if __name__ == "__main__":
-    assert Path(__file__).exists()
     main()

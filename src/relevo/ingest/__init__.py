@@ -81,7 +81,7 @@ def ingest(
         connection.close()
     if not count:
         raise DataError(_empty(table, pieces))
-    listed = tuple((piece.source, piece.digest) for piece in pieces)
+    listed = tuple((piece.name, piece.digest) for piece in pieces)
     return Snapshot(id=identity, table=raw.name, version=version, rows=count, files=listed)
 
 
@@ -93,7 +93,7 @@ def snapshot_id(table: Table, contents: Iterable[str]) -> str:
 
 def _empty(table: Table, pieces: Iterable[Piece]) -> str:
     if isinstance(table.source, Files | Folder):
-        names = ", ".join(piece.source for piece in pieces)
+        names = ", ".join(piece.name for piece in pieces)
         return t("{files}: there is a header but no row. Put rows below it.", files=names)
     return t("{table}: the source gave no row. Look at it, then run again.", table=table.name)
 

@@ -98,13 +98,13 @@ class Service:
 
 
 def _service(source: Batches) -> Service:
-    url = filled(source.url, source.place)
+    url = filled(source.url, source.place, ascii_only=True)
     shown = public(url)
     if not url.startswith(WEB) or NUMBER not in url:
         raise DataError(
             t("{url}: write http://… or https://… with {number} in it.", url=shown, number=NUMBER)
         )
-    headers = {name: filled(value, source.place) for name, value in source.headers.items()}
+    headers = {name: filled(value, source.place, ascii_only=True) for name, value in source.headers.items()}
     scheme, rest = url.split("://", 1)
     user, at, host = urlsplit(url).netloc.rpartition("@")
     if at:

@@ -33,6 +33,12 @@ class Piece(NamedTuple):
     batch: str
     digest: str
 
+    @property
+    def name(self) -> str:
+        """What tells it from the source's other pieces, for people."""
+        number, mark, _ = self.batch.partition(" ")
+        return self.source if not mark or self.batch == self.source else f"{self.source} #{number}"
+
 
 @dataclass(frozen=True)
 class Raw:
