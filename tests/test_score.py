@@ -103,6 +103,21 @@ def test_refused_rows_stay_with_their_problems(package: ModelPackage, lake: Lake
     assert scored[1]["Fecha-I"] == "31/02/2017"
 
 
+def test_texts_that_mean_null_are_null(package: ModelPackage, lake: Lake, tmp_path: Path) -> None:
+    rows = flights(40)
+    asked = predicted(package, [{**row, "Vlo-I": None} if n % 2 else row for n, row in enumerate(rows)])
+    for row in rows[1::2]:
+        row["Vlo-I"] = " not known "
+    rows[0]["Emp-I"] = "?"
+    source = write(tmp_path / "in.csv", rows)
+    assert score(lake, package, source, tmp_path / "out.csv").refused == 21
+    assert score(lake, package, source, tmp_path / "out.csv", nulls=["not known", "?"]).refused == 1
+    scored = read(tmp_path / "out.csv")
+    assert scored[0]["problems"] == "Emp-I: is empty, but the contract allows no null"
+    assert [(float(row["probability"]), row["decision"]) for row in scored[1:]] == asked[1:]
+    assert scored[1]["Vlo-I"] == " not known "
+
+
 def test_damaged_rows_stay_too(package: ModelPackage, lake: Lake, tmp_path: Path) -> None:
     source = write(tmp_path / "in.csv", flights(5))
     lines = source.read_text(encoding="utf-8").splitlines()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from relevo.package import ModelPackage
     from relevo.population import Examples, History, Population, Recommend
     from relevo.project import Project, Table
-    from relevo.sources import Files
+    from relevo.sources import Batches, Files, Folder, Query, Rows
     from relevo.split import GroupSplit, StratifiedSplit, TimeSplit
     from relevo.target import Target
     from relevo.workspace import Workspace
@@ -26,19 +26,23 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Batches": "sources",
     "BestThreshold": "decisions",
     "Candidate": "candidates",
     "Costs": "decisions",
     "Examples": "population",
     "ExpectedF1": "decisions",
     "Files": "sources",
+    "Folder": "sources",
     "Gate": "gate",
     "GroupSplit": "split",
     "History": "population",
     "ModelPackage": "package",
     "Population": "population",
     "Project": "project",
+    "Query": "sources",
     "Recommend": "population",
+    "Rows": "sources",
     "StratifiedSplit": "split",
     "Table": "project",
     "Target": "target",
@@ -56,19 +60,23 @@ _HOMES = {
 }
 
 __all__ = [
+    "Batches",
     "BestThreshold",
     "Candidate",
     "Costs",
     "Examples",
     "ExpectedF1",
     "Files",
+    "Folder",
     "Gate",
     "GroupSplit",
     "History",
     "ModelPackage",
     "Population",
     "Project",
+    "Query",
     "Recommend",
+    "Rows",
     "StratifiedSplit",
     "Table",
     "Target",

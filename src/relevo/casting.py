@@ -128,13 +128,23 @@ def cleaning_query(contract: Contract, columns: Iterable[str], nulls: Sequence[s
     A field without a column is null everywhere. ``relevo.header.check`` finds missing columns.
     """
     found = header.match(contract, columns)
-    meaning = [null.strip(BLANKS) for null in nulls if null.strip(BLANKS)]
+    meaning = _meaning(nulls)
     return CleaningSQL(
         {
             field.name: _field(field, place, found.get(field.name), meaning)
             for place, field in enumerate(contract.fields)
         }
     )
+
+
+def null_sql(cell: str, nulls: Sequence[str] = ()) -> str:
+    """Whether a cell means null; what only looks like a value of the wrong type does not."""
+    meaning = ", ".join(literal(null) for null in ("", *_meaning(nulls)))
+    return f"({cell} is null or {cell} in ({meaning}) or trim({cell}, {literal(BLANKS)}) in ({meaning}))"
+
+
+def _meaning(nulls: Sequence[str]) -> list[str]:
+    return [null.strip(BLANKS) for null in nulls if null.strip(BLANKS)]
 
 
 def _field(field: Field, place: int, column: str | None, nulls: Sequence[str]) -> FieldSQL:

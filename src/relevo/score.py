@@ -45,12 +45,14 @@ class Scored:
     refused: int
 
 
-def score(lake: Lake, package: ModelPackage, source: Path, destination: Path) -> Scored:
+def score(
+    lake: Lake, package: ModelPackage, source: Path, destination: Path, *, nulls: Sequence[str] = ()
+) -> Scored:
     """Score a CSV, Parquet or JSON lines file; the ending of ``destination`` gives the format of the result.
 
     Every row comes out, in order, with its own columns as they were and three more: ``probability`` and
     ``decision`` (a label), or ``problems`` saying why it was refused. The result appears whole or not at
-    all. Raises ``DataError`` about the files.
+    all. ``nulls`` are texts that mean null, as a ``Table`` has them. Raises ``DataError`` about the files.
     """
     kind = kind_of(destination)
     if destination.exists() and source.exists() and destination.samefile(source):
@@ -66,7 +68,7 @@ def score(lake: Lake, package: ModelPackage, source: Path, destination: Path) ->
         with tempfile.TemporaryDirectory(dir=lake.scratch) as folder:
 
             def use(found: Reading) -> Scored:
-                return _score(connection, package, found, destination.absolute(), kind)
+                return _score(connection, package, found, destination.absolute(), kind, nulls)
 
             return reading.retried(connection, file, files, package.request, Path(folder), use)
     finally:
@@ -87,10 +89,15 @@ def kind_of(destination: Path) -> str:
 
 
 def _score(
-    connection: DuckDBPyConnection, package: ModelPackage, found: Reading, destination: Path, kind: str
+    connection: DuckDBPyConnection,
+    package: ModelPackage,
+    found: Reading,
+    destination: Path,
+    kind: str,
+    nulls: Sequence[str],
 ) -> Scored:
     names = package.request.names
-    cleaning = casting.cleaning_query(package.request, found.columns)
+    cleaning = casting.cleaning_query(package.request, found.columns, nulls)
     carried = {name: name for name in (reading.ROW, reading.DEFECT, reading.LINE)}
     query = cleaning.select(f"({found.sql})", carry=carried)
     wanted = ", ".join((*carried, casting.REFUSED, casting.REASONS, *(quote(name) for name in names)))

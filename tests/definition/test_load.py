@@ -9,6 +9,7 @@ import pytest
 
 from relevo.definition import load
 from relevo.errors import Mistake, ProjectError
+from relevo.sources import Files
 
 FLIGHTS = Path(__file__).parents[2] / "examples" / "flights"
 
@@ -191,7 +192,7 @@ def test_no_project_file(tmp_path: Path) -> None:
 
 def test_tables_can_be_read_from_elsewhere(folder: Path) -> None:
     definition = load(folder, sets={"departures": "/elsewhere/other.csv"})
-    assert definition.project.main_table.source.pattern == "/elsewhere/other.csv"
+    assert definition.project.main_table.source == Files("/elsewhere/other.csv")
 
 
 def test_an_unknown_table_to_set_is_named(folder: Path) -> None:

@@ -34,7 +34,8 @@ Of = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help=t("Print one JSON document."))]
 Sets = Annotated[
-    list[str] | None, typer.Option("--set", metavar="TABLE=PATH", help=t("Read a table from another file."))
+    list[str] | None,
+    typer.Option("--set", metavar="TABLE=PATH", help=t("Read a table from another file or URL.")),
 ]
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help=t("The reason, for the history."))]
 HERE = Path()

@@ -5,21 +5,28 @@ from __future__ import annotations
 import getpass
 import socket
 from dataclasses import asdict
+from json import loads
 from typing import TYPE_CHECKING, Any
 
 from relevo import lifecycle, outcomes
 from relevo.cli.output import document, say, table
 from relevo.collect import collect
+from relevo.nulls import Counts, differing
 from relevo.texts import t
 from relevo.workspace import Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from relevo.records import ModelVersion, Release, Step
 
 MIB = 1 << 20
 CHAMPION = "champion"
+RUNS = 20
+"""Runs in which a count of nulls is looked for."""
+SHOWN = 12
+"""Shares of nulls that are shown of a column: the first and the newest."""
 
 
 def _open(folder: Path) -> tuple[Workspace, str]:
@@ -44,6 +51,7 @@ def status(folder: Path, *, json: bool) -> None:
     runs = workspace.ledger.runs(name, limit=1)
     steps = workspace.ledger.steps(runs[0].id) if runs else []
     data = _data(workspace, name)
+    nulls = _nulls(workspace, name)
     predictions = _predictions(workspace, name)
     reviews = outcomes.read(workspace.lake, name)
     if json:
@@ -54,6 +62,10 @@ def status(folder: Path, *, json: bool) -> None:
                 "run": asdict(runs[0]) if runs else None,
                 "steps": [asdict(step) for step in steps],
                 "data": data,
+                "nulls": {
+                    table: {"pieces": [asdict(piece) for piece in pieces], "differing": differing(pieces)}
+                    for table, pieces in nulls.items()
+                },
                 "predictions": predictions,
                 "reviews": reviews,
             }
@@ -63,6 +75,8 @@ def status(folder: Path, *, json: bool) -> None:
     say(t("Champion: {version}", version=_described(champion) if champion else "-"))
     if data:
         table((t("table"), t("rows"), t("in quarantine")), [list(row.values()) for row in data])
+    for name_, pieces in nulls.items():
+        _tell_nulls(name_, differing(pieces))
     if predictions:
         columns = (t("version"), t("predictions"), t("positive"), t("last"))
         table(columns, [list(row.values()) for row in predictions])
@@ -121,6 +135,28 @@ def _data(workspace: Workspace, name: str) -> list[dict[str, Any]]:
         if snapshot is not None:
             found.append({"table": place, "rows": snapshot.rows, "quarantined": snapshot.quarantined})
     return found
+
+
+def _nulls(workspace: Workspace, name: str) -> dict[str, list[Counts]]:
+    """By table, what the newest run that cleaned counted."""
+    for run in workspace.ledger.runs(name, limit=RUNS):
+        for step in reversed(workspace.ledger.steps(run.id)):
+            if step.name == "clean" and "nulls" in step.output:
+                found = loads(workspace.blobs.get(step.output["nulls"]))
+                return {table: [Counts(**piece) for piece in pieces] for table, pieces in found.items()}
+    return {}
+
+
+def _tell_nulls(table_: str, shares: Mapping[str, Sequence[float]]) -> None:
+    if not shares:
+        return
+    say(t("Nulls in {table} that differ from batch to batch:", table=table_))
+    width = max(map(len, shares))
+    for column, found in shares.items():
+        texts = [f"{share * 100:.0f} %" for share in found]
+        if len(texts) > SHOWN:
+            texts = [texts[0], "…", *texts[-SHOWN + 1 :]]
+        say(f"  {column.ljust(width)}  {' → '.join(texts)}")
 
 
 def _predictions(workspace: Workspace, name: str) -> list[dict[str, Any]]:

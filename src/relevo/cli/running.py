@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relevo import lifecycle
 from relevo.cli.output import REFUSED, document, say
 from relevo.cli.progress import listener
-from relevo.definition import Definition, load
+from relevo.definition import Definition, load, origins
 from relevo.errors import Mistake, ProjectError
 from relevo.texts import t
 from relevo.workspace import Workspace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from relevo.records import Run
 
 
@@ -25,7 +26,7 @@ def _sets(pairs: list[str]) -> dict[str, str]:
         remedy = t("Write --set departures=path.csv.")
         raise ProjectError([Mistake("--set", pair, t("it is not TABLE=PATH."), remedy) for pair in wrong])
     named = (pair.split("=", 1) for pair in pairs)
-    return {table: str(Path(path).absolute()) for table, path in named}
+    return {table: origins.given(place) for table, place in named}
 
 
 def _budget(definition: Definition, trials: int | None, seconds: float | None) -> Definition:

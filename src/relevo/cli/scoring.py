@@ -47,7 +47,7 @@ def _file(source: Path, destination: Path, folder: Path, version: str, *, json: 
 
     workspace = Workspace.open(folder, create=False)
     number, package = released(workspace, version)
-    found = score_(workspace.lake, package, source, destination)
+    found = score_(workspace.lake, package, source, destination, nulls=package.manifest.nulls)
     if json:
         document({**asdict(found), "version": number, "path": str(destination)})
         return

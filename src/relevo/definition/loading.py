@@ -13,7 +13,7 @@ from relevo import contract as contracts
 from relevo import digest as digests
 from relevo import sql
 from relevo.definition import cases as critical
-from relevo.definition import check, rows
+from relevo.definition import check, origins, rows
 from relevo.definition.relations import Queries
 from relevo.errors import Mistake, ProjectError, RelevoError
 from relevo.project import Project
@@ -108,7 +108,7 @@ class Definition:
 
 
 def load(folder: Path | str, *, sets: Mapping[str, str] | None = None) -> Definition:
-    """Load and check a project folder; ``sets`` reads a table from another path.
+    """Load and check a project folder; ``sets`` reads a table from another path or URL.
 
     Raises ``ProjectError`` with all mistakes at once, each with its file, field and remedy.
     """
@@ -121,7 +121,7 @@ def load(folder: Path | str, *, sets: Mapping[str, str] | None = None) -> Defini
 def compile_project(project: Project, mistakes: list[Mistake] | None = None) -> Definition:
     """Check and compile a project made in Python; ``root`` must be its folder."""
     mistakes = list(mistakes or [])
-    mistakes += check.shape(project)
+    mistakes += check.shape(project) + origins.check(project)
     if all(table.keys for table in project.tables):
         raise ProjectError(mistakes)
     read = {table.name: _contract(table.contract, mistakes) for table in project.tables}
@@ -218,8 +218,9 @@ def _redirect(project: Project, sets: Mapping[str, str]) -> tuple[Project, list[
     tables = []
     for table in project.tables:
         if table.name in sets:
-            path = str(Path(sets[table.name]).absolute())
-            table = replace(table, source=replace(table.source, pattern=path, format=None))  # noqa: PLW2901
+            source, wrong = origins.redirect(table.source, sets[table.name], table.name)
+            mistakes += wrong
+            table = replace(table, source=source)  # noqa: PLW2901
         tables.append(table)
     return replace(project, tables=tables), mistakes
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from relevo import clean as clean_
@@ -12,6 +12,7 @@ from relevo import examples as examples_
 from relevo import history as history_
 from relevo import ingest as ingest_
 from relevo import leaks as leaks_
+from relevo import nulls as nulls_
 from relevo import train as train_
 from relevo.lifecycle import batches
 from relevo.lifecycle.judging import audit, evaluate, judge, package, register, release
@@ -65,25 +66,31 @@ def plan(definition: Definition) -> tuple[Planned, ...]:
 
 
 def ingest(walk: Walk) -> Outcome:
-    """Bring each table's source into ``raw``."""
+    """Bring what is new in each table's source into ``raw``."""
     definition, workspace = walk.definition, walk.workspace
-    found, rows, size, written = {}, 0, 0, 0
+    found, rows, written = {}, 0, 0
+    sizes: list[int] = []
     for table in definition.project.tables:
         previous = workspace.ledger.newest_snapshot(f"raw/{table.name}", project=definition.name)
         snapshot = ingest_.ingest(
-            table, definition.contracts[table.name], workspace.lake, definition.project.root, previous
+            table,
+            definition.contracts[table.name],
+            workspace.lake,
+            definition.project.root,
+            previous,
+            tell=walk.tell,
+            received=sizes.append,
         )
         workspace.ledger.save_snapshot(snapshot, project=definition.name)
         found[table.name] = snapshot.id
         rows += snapshot.rows
         written += walk.bytes_of(snapshot)
-        size += ingest_.source_bytes(table, definition.project.root)
         walk.tell(
             t("{table}: {rows:,} rows, nothing new", table=table.name, rows=snapshot.rows)
             if not snapshot.changed
             else t("{table}: {rows:,} rows", table=table.name, rows=snapshot.rows)
         )
-    return Outcome({"snapshots": found}, rows_in=rows, rows_out=rows, bytes_in=size, bytes_out=written)
+    return Outcome({"snapshots": found}, rows_in=rows, rows_out=rows, bytes_in=sum(sizes), bytes_out=written)
 
 
 def definition_of_clean(walk: Walk) -> Any:
@@ -103,10 +110,10 @@ def definition_of_clean(walk: Walk) -> Any:
 
 
 def clean(walk: Walk) -> Outcome:
-    """Turn each raw table into a clean one; refused rows go to ``quarantine``."""
+    """Turn each raw table into a clean one; refused rows go to ``quarantine``, nulls are counted by piece."""
     definition, workspace = walk.definition, walk.workspace
     raw = walk.snapshots("ingest")
-    found = {}
+    found, nulls = {}, {}
     rows_in = rows_out = bytes_out = 0
     for table in definition.project.tables:
         snapshot = clean_.clean(
@@ -119,6 +126,8 @@ def clean(walk: Walk) -> Outcome:
         )
         workspace.ledger.save_snapshot(snapshot, project=definition.name)
         found[table.name] = snapshot.id
+        counted = nulls_.count(table, definition.contracts[table.name], workspace.lake, raw[table.name])
+        nulls[table.name] = [asdict(piece) for piece in counted]
         rows_in, rows_out = rows_in + raw[table.name].rows, rows_out + snapshot.rows
         bytes_out += walk.bytes_of(snapshot) + workspace.lake.size(f"quarantine/{table.name}")
         walk.tell(
@@ -130,7 +139,7 @@ def clean(walk: Walk) -> Outcome:
             )
         )
     return Outcome(
-        {"snapshots": found},
+        {"snapshots": found, "nulls": walk.keep(nulls)},
         rows_in=rows_in,
         rows_out=rows_out,
         bytes_in=walk.bytes_of(*raw.values()),

@@ -17,13 +17,13 @@ from relevo import digest as digests
 from relevo import disk
 from relevo.casting import literal
 from relevo.errors import DataError
-from relevo.sources import SUFFIXES
+from relevo.sources import SUFFIXES, Batches, Files, Folder, Query, Rows
 from relevo.texts import t
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from relevo.sources import Files, Format
+    from relevo.sources import Format, Source
 
 VERSION = 1
 """Raised when the same bytes would give other raw rows."""
@@ -61,10 +61,10 @@ class Layout:
     """Whether the header stands in the very first line."""
 
 
-def find(source: Files, root: Path) -> list[File]:
-    """List a source's files in name order; raises ``DataError`` when there are none."""
+def find(source: Files, root: Path, *, required: bool = True) -> list[File]:
+    """List a source's files in name order; raises ``DataError`` when there are none and one is required."""
     found = _paths(source.pattern, root)
-    if not found:
+    if not found and required:
         raise DataError(
             t(
                 "There is no file {pattern} below {root}. Put it there, or give another with --set TABLE=PATH.",
@@ -78,14 +78,32 @@ def find(source: Files, root: Path) -> list[File]:
     ]
 
 
-def identity(source: Files) -> str:
-    """Digest of how a source's files are read; the same bytes read otherwise are other rows."""
-    how = [source.format, source.delimiter, source.quote, source.escape, source.encoding, VERSION]
+def identity(source: Source) -> str:
+    """Digest of how a source is read and, unless it is ``Files``, of where it is.
+
+    The same bytes read otherwise are other rows. It holds what the project declares: no password, and not
+    what an environment variable says.
+    """
+    match source:
+        case Files():
+            how = _dialect(source)
+        case Folder():
+            how = ["folder", source.path, *_dialect(source.files)]
+        case Query():
+            how = ["query", source.place, source.sql, source.watermark, VERSION]
+        case Batches():
+            how = ["batches", source.place, source.rows, *_dialect(source)]
+        case Rows():
+            how = ["rows", source.name, VERSION]
     return digests.of_json(how)[:12]
 
 
-def in_force(source: Files, contents: Iterable[str]) -> str:
-    """Write the SQL condition for the rows of ``raw`` that came from files with these digests."""
+def _dialect(source: Files | Batches) -> list[object]:
+    return [source.format, source.delimiter, source.quote, source.escape, source.encoding, VERSION]
+
+
+def in_force(source: Source, contents: Iterable[str]) -> str:
+    """Write the SQL condition for the rows of ``raw`` that came from pieces with these digests."""
     listed = ", ".join(literal(content) for content in sorted(set(contents)))
     return f"_reading = {literal(identity(source))} and _file in ({listed})"
 
@@ -225,8 +243,8 @@ def scratch_file(path: Path) -> TextIO:
     return io.TextIOWrapper(io.BufferedWriter(raw, CHUNK), "utf-8", newline="")
 
 
-def columns_of(header: Sequence[str], file: File, reserved: Sequence[str]) -> tuple[str, ...]:
-    """Name a file's columns: blanks around go, a name left empty becomes ``column3``.
+def columns_of(header: Sequence[str], place: str, reserved: Sequence[str]) -> tuple[str, ...]:
+    """Name the columns of ``place``: blanks around go, a name left empty becomes ``column3``.
 
     Raises ``DataError`` for a name that stands twice (capitals do not tell them apart) or is Relevo's own.
     """
@@ -238,7 +256,7 @@ def columns_of(header: Sequence[str], file: File, reserved: Sequence[str]) -> tu
                 t(
                     "{file}: the column “{name}” stands twice in the header. Rename or remove one; capitals do not"
                     " tell columns apart.",
-                    file=file.path,
+                    file=place,
                     name=name,
                 )
             )
@@ -246,7 +264,7 @@ def columns_of(header: Sequence[str], file: File, reserved: Sequence[str]) -> tu
             raise DataError(
                 t(
                     "{file}: the column “{name}” has a name that Relevo uses itself. Rename it in the file.",
-                    file=file.path,
+                    file=place,
                     name=name,
                 )
             )

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ROW, DEFECT, LINE = "_row", "_defect", "_line"
-RESERVED = ("_source", "_file", "_reading", "_ingested_at", ROW, DEFECT, LINE)
+RESERVED = ("_source", "_batch", "_file", "_reading", "_ingested_at", ROW, DEFECT, LINE)
 DELIMITERS = (",", ";", "\t", "|")
 HEADER_LINES = 20
 NO_DELIMITER = "\x1f"
@@ -131,12 +131,14 @@ def read(
         path, packed = _recoded(file, source, scratch), ""
     names = [f"c{place}" for place in range(len(layout.columns))]
     dialect = Dialect(layout.delimiter, source.quote, source.escape)
-    relation = _csv(path, names, dialect, header=True, packed=packed)
+    relation = csv_relation(path, names, dialect, header=True, packed=packed)
     cells = ", ".join(f"{n} as {quote(column)}" for n, column in zip(names, layout.columns, strict=True))
-    rest = (
-        f"row_number() over () as {ROW}, cast(null as varchar) as {DEFECT}, cast(null as varchar) as {LINE}"
-    )
-    return Reading(layout.columns, f"select {cells}, {rest} from {relation}", certain=False)
+    return Reading(layout.columns, f"select {cells}, {numbered()} from {relation}", certain=False)
+
+
+def numbered(number: str = "row_number() over ()") -> str:
+    """Write what stands beside the cells of undamaged rows; ``number`` is SQL too."""
+    return f"{number} as {ROW}, cast(null as varchar) as {DEFECT}, cast(null as varchar) as {LINE}"
 
 
 def _careful(
@@ -148,7 +150,7 @@ def _careful(
         careful.rewrite(text, out, len(names), layout.delimiter, source, file)
     quoting = source.quote or '"'
     dialect = Dialect(layout.delimiter, quoting, quoting)
-    relation = _csv(made, ["r", "d", "l", *names], dialect, longest=4 * LONGEST, more=_OURS)
+    relation = csv_relation(made, ["r", "d", "l", *names], dialect, longest=4 * LONGEST, more=OURS)
     cells = ", ".join(
         f"case when d = '' then {name} end as {quote(column)}"
         for name, column in zip(names, layout.columns, strict=True)
@@ -165,12 +167,12 @@ class Dialect(NamedTuple):
 
 
 _REST = f"cast(r as bigint) as {ROW}, nullif(d, '') as {DEFECT}, case when d <> '' then l end as {LINE}"
-_OURS = ", new_line = '\\n'"
+OURS = ", new_line = '\\n'"
 """Only for files that we wrote: told a wrong line end, DuckDB 2.0 reads nothing and says nothing."""
 _COMPRESSION = {"": "none", ".gz": "gzip", ".zst": "zstd"}
 
 
-def _csv(
+def csv_relation(
     path: Path,
     names: Sequence[str],
     dialect: Dialect,
@@ -180,6 +182,7 @@ def _csv(
     longest: int = LONGEST,
     more: str = "",
 ) -> str:
+    """Write a CSV file as a relation of texts; ``more`` are further options."""
     options = {
         "columns": "{" + ", ".join(f"'{name}': 'VARCHAR'" for name in names) + "}",
         "header": str(header).lower(),
@@ -260,7 +263,7 @@ def _csv_layout(connection: DuckDBPyConnection, file: File, source: Files, contr
             best = *score, Layout(tuple(cells), delimiter, orderly=first == 0)
     assert best is not None
     layout = best[2]
-    return Layout(columns_of(layout.columns, file, RESERVED), layout.delimiter, layout.orderly)
+    return Layout(columns_of(layout.columns, str(file.path), RESERVED), layout.delimiter, layout.orderly)
 
 
 def _check_dialect(file: File, source: Files) -> None:
@@ -304,7 +307,7 @@ def _parquet_layout(connection: DuckDBPyConnection, file: File) -> Layout:
     names = [str(name) for (name,) in found]
     columns = [str(row[0]) for row in described[:-1]]
     doubled = [name for name in names[1:] if names[1:].count(name) > 1 and name in columns]
-    return Layout(columns_of(columns + doubled[:1], file, RESERVED))
+    return Layout(columns_of(columns + doubled[:1], str(file.path), RESERVED))
 
 
 def _parquet_file(file: File) -> str:
@@ -321,7 +324,7 @@ def _parquet(connection: DuckDBPyConnection, file: File, layout: Layout) -> Read
         json = str(kind).startswith(nested) or str(kind).endswith("]")
         value = f"to_json({quote(name)})" if json else quote(name)
         cells.append(f"cast({value} as varchar) as {quote(column)}")
-    rest = f"file_row_number + 1 as {ROW}, cast(null as varchar) as {DEFECT}, cast(null as varchar) as {LINE}"
+    rest = numbered("file_row_number + 1")
     return Reading(
         layout.columns, f"select {', '.join(cells)}, {rest} from {_parquet_file(file)}", certain=True
     )
@@ -335,11 +338,13 @@ def _jsonl(
         keys = jsonl.rewrite(text, out, file, LONGEST)
     if not keys:
         raise DataError(t("{file}: there is no JSON object in it. Put one on each line.", file=file.path))
-    columns = columns_of(keys, file, RESERVED)
+    columns = columns_of(keys, str(file.path), RESERVED)
     header.check(contract, columns, place=str(file.path))
     names = [f"c{place}" for place in range(len(columns))]
-    more = f"{_OURS}, null_padding = true, allow_quoted_nulls = false, parallel = false"
-    relation = _csv(made, ["r", "d", "l", *names], Dialect(",", '"', '"'), longest=4 * LONGEST, more=more)
+    more = f"{OURS}, null_padding = true, allow_quoted_nulls = false, parallel = false"
+    relation = csv_relation(
+        made, ["r", "d", "l", *names], Dialect(",", '"', '"'), longest=4 * LONGEST, more=more
+    )
     cells = ", ".join(f"{name} as {quote(column)}" for name, column in zip(names, columns, strict=True))
     return Reading(columns, f"select {cells}, {_REST} from {relation}", certain=True)
 

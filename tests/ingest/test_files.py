@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from relevo import contract as contracts
 from relevo.errors import DataError
-from relevo.ingest import ingest, source_bytes
+from relevo.ingest import ingest
 from relevo.lake import Lake
 from relevo.project import Table
 from relevo.sources import Files
@@ -126,8 +126,8 @@ def test_where_a_row_came_from_stands_beside_it(place: Place) -> None:
     found = place.ingest()
     ((name, digest),) = found.files
     assert name == "data/a.csv"
-    columns = "_source, _file, _row, _ingested_at > timestamp '2020-01-01', _defect, _line"
-    assert place.rows(columns) == [(name, digest, 1, True, None, None), (name, digest, 2, True, None, None)]
+    columns = "_source, _batch, _file, _row, _ingested_at > timestamp '2020-01-01', _defect, _line"
+    assert place.rows(columns) == [(name, name, digest, row, True, None, None) for row in (1, 2)]
     assert (found.table, found.rows, found.version, found.changed) == ("raw/flights", 2, 0, True)
 
 
@@ -314,9 +314,10 @@ def test_paths_with_characters_of_patterns(place: Place) -> None:
     path.parent.mkdir(parents=True)
     path.write_text(GOOD)
     for pattern in (path.name, str(path), "data*.csv"):
-        found = ingest(Table("flights", Flight, Files(pattern)), CONTRACT, place.lake, root, None)
-        assert (found.rows, found.files[0][0]) == (2, path.name)
-    assert source_bytes(Table("flights", Flight, Files(path.name)), root) == len(GOOD)
+        sizes: list[int] = []
+        table = Table("flights", Flight, Files(pattern))
+        found = ingest(table, CONTRACT, place.lake, root, None, received=sizes.append)
+        assert (found.rows, found.files[0][0], sizes) == (2, path.name, [len(GOOD)])
 
 
 def test_gzip_and_zstandard_are_unpacked(place: Place) -> None:
@@ -416,7 +417,7 @@ import sys
 from pathlib import Path
 from relevo import digest
 from relevo.errors import DataError
-from test_ingest import CONTRACT, Files, Flight, Lake, Table, ingest
+from test_files import CONTRACT, Files, Flight, Lake, Table, ingest
 
 root, path = Path(sys.argv[1]), Path(sys.argv[1]) / "data/a.csv"
 of_file = digest.of_file
@@ -454,7 +455,7 @@ def test_a_file_that_changes_while_it_is_read_adds_nothing(place: Place) -> None
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from test_ingest import CONTRACT, Files, Flight, Lake, Table, ingest
+from test_files import CONTRACT, Files, Flight, Lake, Table, ingest
 from relevo import ingest as module
 
 root = Path(sys.argv[1])
