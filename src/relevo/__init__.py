@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from relevo.package import ModelPackage
     from relevo.project import Project, Table
     from relevo.sources import Files
-    from relevo.split import GroupSplit, StratifiedSplit, TimeSplit
+    from relevo.split import GroupSplit, RepeatedStratifiedSplit, StratifiedSplit, TimeSplit
     from relevo.target import Target
     from relevo.workspace import Workspace
 
@@ -29,6 +29,7 @@ _HOMES = {
     "GroupSplit": "split",
     "ModelPackage": "package",
     "Project": "project",
+    "RepeatedStratifiedSplit": "split",
     "StratifiedSplit": "split",
     "Table": "project",
     "Target": "target",
@@ -49,6 +50,7 @@ __all__ = [
     "GroupSplit",
     "ModelPackage",
     "Project",
+    "RepeatedStratifiedSplit",
     "StratifiedSplit",
     "Table",
     "Target",

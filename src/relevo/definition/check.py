@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from relevo import durations, sql
 from relevo.errors import Mistake, ProjectError
 from relevo.gate import METRICS
-from relevo.split import GroupSplit, StratifiedSplit, TimeSplit
+from relevo.split import GroupSplit, RepeatedStratifiedSplit, TimeSplit, unexplained
 from relevo.texts import t
 
 if TYPE_CHECKING:
@@ -156,13 +156,31 @@ def split(project: Project, examples: Contract) -> list[Mistake]:
             except ValueError as error:
                 found.append(Mistake(FILE, f"{place}.{name}", str(error), ""))
         return found
+    found += _chance(project)
+    if isinstance(cut, RepeatedStratifiedSplit):
+        if cut.repeats < 1:
+            found.append(Mistake(FILE, f"{place}.repeats", t("at least one repeat is needed."), ""))
+        return found
     if isinstance(cut, GroupSplit):
         found += _column(f"{place}.by", cut.by, examples)
-    if isinstance(cut, StratifiedSplit | GroupSplit) and not 0 < cut.test < 1:
+    if not 0 < cut.test < 1:
         found.append(
             Mistake(FILE, f"{place}.test", t("{value} is not a share between 0 and 1.", value=cut.test), "")
         )
     return found
+
+
+def _chance(project: Project) -> list[Mistake]:
+    """Rows with a time are not drawn at random, unless asked for in words."""
+    time, place = project.examples.event_time, type(project.split).__name__
+    if time is None or not unexplained(project.split):
+        return []
+    problem = t(
+        "the rows have a time, “{column}”, and are drawn at random: later rows teach, earlier ones judge.",
+        column=time,
+    )
+    remedy = t('Write TimeSplit(…), or say why in words: {split}(…, because="…").', split=place)
+    return [Mistake(FILE, place, problem, remedy)]
 
 
 def columns(contract: Contract) -> tuple[sql.Column, ...]:
