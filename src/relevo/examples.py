@@ -188,6 +188,19 @@ def read(lake: Lake, snapshot: Snapshot, features: Sequence[Column], *, part: st
     )
 
 
+def digests_of(lake: Lake, snapshot: Snapshot, column: str, *, part: str) -> list[str]:
+    """Read ``_content`` or ``_asked`` of a part, in its order; none where an earlier release left them out."""
+    connection = lake.connect()
+    try:
+        lake.bind(connection, snapshot.table, as_="examples", version=snapshot.version)
+        if column not in [row[0] for row in connection.execute("describe examples").fetchall()]:
+            return []
+        query = f"select {column} from examples where _part = ? order by _time, _id"
+        return _texts(connection.execute(query, [part]).fetchnumpy()[column])
+    finally:
+        connection.close()
+
+
 def _count(connection: DuckDBPyConnection) -> int:
     row = connection.execute("select count(*) from labelled").fetchall()[0]
     return int(row[0])

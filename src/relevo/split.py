@@ -70,6 +70,11 @@ class GroupSplit:
 Split = TimeSplit | StratifiedSplit | RepeatedStratifiedSplit | GroupSplit
 
 
+def judging_part(split: Split) -> str:
+    """The part of the examples whose rows judge: ``test``, or ``train`` where each row is judged out of fold."""
+    return "train" if isinstance(split, RepeatedStratifiedSplit) else "test"
+
+
 def unexplained(split: Split) -> bool:
     """Whether rows are drawn one by one without a word of why that is right."""
     return isinstance(split, StratifiedSplit | RepeatedStratifiedSplit) and len(split.because.split()) < WORDS

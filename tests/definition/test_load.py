@@ -93,6 +93,14 @@ SPOILED = [
     (
         "project.py",
         'TimeSplit(test="60d")',
+        '__import__("relevo").RepeatedStratifiedSplit(folds=2)',
+        "project.py",
+        "RepeatedStratifiedSplit.folds",
+        "folds=3",
+    ),
+    (
+        "project.py",
+        'TimeSplit(test="60d")',
         '__import__("relevo").RepeatedStratifiedSplit(repeats=0)',
         "project.py",
         "RepeatedStratifiedSplit.repeats",

@@ -158,15 +158,23 @@ def split(project: Project, examples: Contract) -> list[Mistake]:
         return found
     found += _chance(project)
     if isinstance(cut, RepeatedStratifiedSplit):
-        if cut.repeats < 1:
-            found.append(Mistake(FILE, f"{place}.repeats", t("at least one repeat is needed."), ""))
-        return found
+        return found + _repeated(cut)
     if isinstance(cut, GroupSplit):
         found += _column(f"{place}.by", cut.by, examples)
     if not 0 < cut.test < 1:
         found.append(
             Mistake(FILE, f"{place}.test", t("{value} is not a share between 0 and 1.", value=cut.test), "")
         )
+    return found
+
+
+def _repeated(cut: RepeatedStratifiedSplit) -> list[Mistake]:
+    found, place = [], type(cut).__name__
+    if cut.folds == 2:  # noqa: PLR2004 - see the remedy
+        remedy = t("Write folds=3 or more: while one judges, the others tune by turns.")
+        found.append(Mistake(FILE, f"{place}.folds", t("2 folds are too few here."), remedy))
+    if cut.repeats < 1:
+        found.append(Mistake(FILE, f"{place}.repeats", t("at least one repeat is needed."), ""))
     return found
 
 

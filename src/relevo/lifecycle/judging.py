@@ -12,16 +12,15 @@ from relevo import pack as pack_
 from relevo import profile as profile_
 from relevo import register as register_
 from relevo import train as train_
-from relevo import validation
-from relevo.errors import RequestError
-from relevo.lifecycle.walk import Outcome, Walk, answers
+from relevo.lifecycle import heldout
+from relevo.lifecycle.walk import Outcome, Walk
 from relevo.package import ModelPackage
-from relevo.package.values import to_json
 from relevo.records import Reason, Verdict
+from relevo.split import judging_part
 from relevo.texts import t
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from relevo import examples as examples_
     from relevo.definition import Definition
@@ -30,103 +29,63 @@ SEED = 0
 
 
 def evaluate(walk: Walk) -> Outcome:
-    """Choose the best candidate and judge it on the held-out rows, beside baselines and the champion."""
-    fit = walk.best
-    with walk.workspace.scratch() as folder:
-        pack_.pack(
-            walk.definition,
-            walk.workspace.lake,
-            walk.snapshots("clean"),
-            fit,
-            folder,
-            data={},
-            metrics={},
-        )
-        draft = ModelPackage.load(folder)
-    test, train = walk.part("test"), walk.part("train")
-    probability = answers(draft, walk.requests("test"))
-    found = evaluate_.evaluate(probability, test.target, draft.threshold, seed=SEED)
+    """Judge the best candidate on the held-out rows, beside baselines and the champion."""
+    fit, held, train = walk.best, heldout.held_out(walk), walk.part("train")
+    target = held.rows.target
+    found = evaluate_.evaluate(held.probability, target, held.threshold, fold=held.fold, seed=SEED)
     baselines = evaluate_.baselines(
-        walk.training_set(train),
-        test.columns,
-        test.target,
-        metric=walk.definition.project.metric,
-        seed=SEED,
+        heldout.lessons(walk, held), target, metric=walk.definition.project.metric, seed=SEED
     )
     record = {
         "candidate": fit.candidate,
         "algorithm": fit.algorithm,
         "evaluation": found.to_json(),
         "baselines": {name: baseline.to_json() for name, baseline in baselines.items()},
-        "champion": _against_champion(walk, probability, draft.threshold),
-        "reference": profile_.profile(train.features, train.columns, probability),
-        "data": _data(walk, train, test),
+        "champion": heldout.against_champion(walk, held),
+        "reference": profile_.profile(train.features, train.columns, held.probability[0]),
+        "data": _data(walk, train, held.rows),
+        **heldout.kept(walk, held),
     }
     shown = {name: found.metrics[name].value for name in ("f1", "roc_auc", "pr_auc")}
+    words = {"name": fit.candidate, "rows": len(target), **shown}
     walk.tell(
         t(
             "{name}: F1 {f1:.3f}, ROC-AUC {roc_auc:.3f}, PR-AUC {pr_auc:.3f} on {rows:,} held-out rows",
-            name=fit.candidate,
-            rows=len(test.target),
-            **shown,
+            **words,
+        )
+        if found.repeats == 1
+        else t(
+            "{name}: F1 {f1:.3f}, ROC-AUC {roc_auc:.3f}, PR-AUC {pr_auc:.3f} out of fold on {rows:,} rows, mean of"
+            " {repeats} repeats",
+            repeats=found.repeats,
+            **words,
         )
     )
     output: dict[str, Any] = {"blob": walk.keep(record), "candidate": fit.candidate, "metrics": shown}
     return Outcome(
         output,
-        rows_in=len(train.target) + len(test.target),
-        rows_out=len(test.target),
+        rows_in=walk.examples.rows,
+        rows_out=len(target),
         bytes_in=walk.bytes_of(walk.examples),
         bytes_out=len(walk.workspace.blobs.get(output["blob"])),
     )
 
 
-def _data(walk: Walk, train: examples_.Examples, test: examples_.Examples) -> dict[str, Any]:
+def _data(walk: Walk, train: examples_.Examples, held: examples_.Examples) -> dict[str, Any]:
     found: dict[str, Any] = {
         "examples": walk.examples.id,
         "raw": walk.output("ingest")["snapshots"],
         "rows": len(train.target),
         "positive": int(train.target.sum()),
-        "held_out_rows": len(test.target),
+        "held_out_rows": len(held.target),
     }
     if walk.definition.project.examples.event_time is not None:
         found |= {
             "from": str(train.time.min()),
             "to": str(train.time.max()),
-            "held_out_to": str(test.time.max()),
+            "held_out_to": str(held.time.max()),
         }
     return found
-
-
-def _against_champion(walk: Walk, probability: Any, threshold: float) -> dict[str, Any] | None:
-    if walk.champion is None:
-        return None
-    version, champion = walk.champion
-    test = walk.part("test")
-    try:
-        theirs = answers(champion, _for_package(walk, champion))
-    except RequestError as error:
-        return {"version": version, "incomparable": str(error)[:500]}
-    paired = evaluate_.paired(
-        theirs,
-        champion.threshold,
-        probability,
-        threshold,
-        test.target,
-        walk.definition.project.metric,
-        seed=SEED,
-    )
-    return {"version": version, "paired": paired.to_json()}
-
-
-def _for_package(walk: Walk, package_: ModelPackage) -> Iterator[list[dict[str, Any]]]:
-    """The held-out requests as another package reads them: by alias, through its own validator."""
-    aliases = {field.name: field.alias for field in walk.definition.request.fields}
-    for part in walk.requests("test"):
-        yield [
-            validation.validate(package_.validators, {aliases[n]: to_json(v) for n, v in row.items()})
-            for row in part
-        ]
 
 
 def package(walk: Walk) -> Outcome:
@@ -141,7 +100,7 @@ def package(walk: Walk) -> Outcome:
         final.mkdir()
         pack_.pack(definition, workspace.lake, clean_snapshots, walk.best, draft, **common)
         requests = [dict(case.request) for case in definition.cases]
-        requests += next(walk.requests("test"))[: pack_.GOLDEN_ROWS]
+        requests += next(walk.requests(judging_part(definition.project.split)))[: pack_.GOLDEN_ROWS]
         names = set(definition.request.names)
         requests = [{name: value for name, value in row.items() if name in names} for row in requests]
         golden = pack_.golden_rows(ModelPackage.load(draft), requests)
