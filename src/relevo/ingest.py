@@ -6,7 +6,8 @@ as DuckDB casts them to text. Beside the file's columns stand ``_source`` (path 
 (SHA-256), ``_reading`` (how it was read), ``_row`` (from 1), ``_ingested_at``, and for a damaged row
 ``_defect`` and ``_line``, its columns being null.
 
-A file is known by its digest: the same bytes, whatever their path, are there once. What is in force is the
+A file is known by its digest: the same bytes, whatever their path, are there once; where the source's ``origin``
+names a column, that holds the file's name, which then counts like the bytes. What is in force is the
 snapshot; rows of files no longer there stay in the table.
 """
 
@@ -21,7 +22,6 @@ from relevo import digest as digests
 from relevo import disk, reading
 from relevo.casting import literal
 from relevo.errors import DataError
-from relevo.reading.files import readable
 from relevo.records import Snapshot, now
 from relevo.sql import quote
 from relevo.texts import t
@@ -45,7 +45,7 @@ def ingest(table: Table, contract: Contract, lake: Lake, root: Path, previous: S
     """
     name = f"raw/{table.name}"
     files = reading.find(table.source, root)
-    contents = {file: _digest(file.path) for file in files}
+    contents = {file: reading.content(file, table.source) for file in files}
     connection = lake.connect()
     try:
         for file in files:
@@ -87,11 +87,6 @@ def _once(contents: Mapping[reading.File, str]) -> dict[reading.File, str]:
     return {file: content for content, file in first.items()}
 
 
-def _digest(path: Path) -> str:
-    with readable(path):
-        return digests.of_file(path)
-
-
 def _append(
     lake: Lake,
     name: str,
@@ -109,15 +104,26 @@ def _append(
         "_reading": literal(reading.identity(table.source)),
         "_ingested_at": f"cast({literal(now()[:26])} as timestamp)",
     }
+    origin = table.source.origin
+    if origin is not None:
+        fixed[quote(spelled.get(origin.casefold(), origin))] = literal(file.path.name)
     beside = ", ".join(f"{value} as {column}" for column, value in fixed.items())
 
     def unchanged() -> None:
-        if _digest(file.path) != content:
+        if reading.content(file, table.source) != content:
             raise DataError(
                 t("{file}: it changed while it was read. Try again when it is complete.", file=file.path)
             )
 
     def write(found: reading.Reading) -> None:
+        if origin is not None and origin.casefold() in map(str.casefold, found.columns):
+            raise DataError(
+                t(
+                    "{file}: it has a column “{column}” of its own. Write another name in Files(…, origin=…).",
+                    file=file.path,
+                    column=origin,
+                )
+            )
         cells = ", ".join(
             f"{quote(column)} as {quote(spelled.get(column.casefold(), column))}" for column in found.columns
         )

@@ -81,7 +81,7 @@ def find(source: Files, root: Path) -> list[File]:
 def identity(source: Files) -> str:
     """Digest of how a source's files are read; the same bytes read otherwise are other rows."""
     how = [source.format, source.delimiter, source.quote, source.escape, source.encoding, VERSION]
-    return digests.of_json(how)[:12]
+    return digests.of_json([*how, source.origin] if source.origin else how)[:12]
 
 
 def in_force(source: Files, contents: Iterable[str]) -> str:
@@ -149,6 +149,13 @@ def is_utf8(encoding: str, path: Path) -> bool:
                 encoding=encoding,
             )
         ) from error
+
+
+def content(file: File, source: Files) -> str:
+    """What a file is known by: the digest of its bytes and, where rows say which file they stand in, of its name."""
+    with readable(file.path):
+        found = digests.of_file(file.path)
+    return digests.of_json([file.path.name, found]) if source.origin else found
 
 
 @contextmanager
