@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from relevo.errors import TrainingError
-from relevo.evaluate import Evaluation, Paired, baselines, evaluate, paired
+from relevo.evaluate import Evaluation, Lesson, Paired, baselines, evaluate, paired
 from relevo.sql import Column
 from relevo.train import TrainingSet
 
@@ -110,7 +110,7 @@ def test_baselines() -> None:
         np.arange(1500) % 3,
     )
     columns = {"colour": colour[1500:].tolist(), "noise": draw.normal(size=500)}
-    found = baselines(train, columns, target[1500:], resamples=50)
+    found = baselines([Lesson(train, columns, np.arange(500))], target[1500:], resamples=50)
     share = target[1500:].mean()
     assert list(found) == ["majority", "always-yes", "prior-random", "tree"]
     assert found["majority"].confusion["tp"] == found["majority"].confusion["fp"] == 0
@@ -125,5 +125,78 @@ def test_the_majority_may_be_yes() -> None:
     train = TrainingSet(
         (Column("x", "double"),), {"x": np.arange(30.0)}, np.arange(30) % 3 > 0, np.arange(30) % 2
     )
-    found = baselines(train, {"x": np.arange(9.0)}, np.arange(9) % 3 > 0, resamples=10)
+    found = baselines(
+        [Lesson(train, {"x": np.arange(9.0)}, np.arange(9))], np.arange(9) % 3 > 0, resamples=10
+    )
     assert found["majority"].metrics["recall"].value == 1
+
+
+def folded(
+    repeats: int = 4, rows: int = 400
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
+    """Answers of several repeats, each a little different, with the fold that each row was in."""
+    p, y = drawn(rows)
+    draw = np.random.default_rng(7)
+    probability = np.clip(p + draw.normal(0, 0.02, (repeats, rows)), 0, 1)
+    return probability, y, np.stack([draw.permutation(rows) % 5 for _ in range(repeats)])
+
+
+def test_with_repeats_a_metric_is_the_mean_of_theirs() -> None:
+    p, y, fold = folded()
+    found = evaluate(p, y, 0.3, fold=fold, resamples=200)
+    each = [evaluate(row, y, 0.3, resamples=200) for row in p]
+    assert (found.rows, found.repeats) == (400, 4)
+    assert sum(found.confusion.values()) == 1600
+    for name, interval in found.metrics.items():
+        values = [one.metrics[name].value for one in each]
+        assert interval.value == pytest.approx(np.mean(values))
+        assert found.spread[name].repeats == pytest.approx(np.std(values, ddof=1))
+        width, single = (m.high - m.low for m in (interval, each[0].metrics[name]))
+        assert 0.7 * single < width < 1.5 * single  # rows vary as ever: averaging repeats removes none of it
+
+
+def test_folds_scatter_more_than_repeats() -> None:
+    p, y, fold = folded()
+    found = evaluate(p, y, 0.3, fold=fold, resamples=10).spread["pr_auc"]
+    assert found.folds > 3 * found.repeats
+    again = Evaluation.from_json(
+        json.loads(json.dumps(evaluate(p, y, 0.3, fold=fold, resamples=10).to_json()))
+    )
+    assert again.spread["pr_auc"] == found
+
+
+def test_each_fold_has_a_threshold_of_its_own() -> None:
+    p, y, fold = folded(2)
+    cuts = np.array([0.1, 0.2, 0.3, 0.4, 0.5])[fold]
+    found = evaluate(p, y, cuts, fold=fold, resamples=10)
+    assert found.confusion["tp"] == int(((p >= cuts) & y).sum())
+    assert found.threshold == pytest.approx(cuts.mean())
+
+
+def test_repeats_are_compared_on_the_same_rows() -> None:
+    """Twice the same answers, in another order of repeats, do not differ; noisier ones are worse."""
+    p, y, _ = folded(4)
+    same = paired(p, 0.3, p[::-1], 0.3, y, "pr_auc", resamples=300)
+    assert same.difference.value == pytest.approx(0)
+    assert same.difference.low < 0 < same.difference.high
+    noisy = np.clip(p + np.random.default_rng(1).normal(0, 0.4, p.shape), 0, 1)
+    assert paired(p, 0.3, noisy, 0.3, y, "pr_auc", resamples=300).worse(0.02) > 0.95
+
+
+def test_baselines_out_of_fold() -> None:
+    """Every row is asked once in each repeat, by what learned from the other folds."""
+    draw = np.random.default_rng(3)
+    x, rows = draw.normal(size=600), np.arange(600)
+    y = draw.random(600) < 1 / (1 + np.exp(2 - 2 * x))
+    lessons = []
+    for repeat in range(2):
+        fold = draw.permutation(600) % 3
+        for number in range(3):
+            others, own = rows[fold != number], rows[fold == number]
+            train = TrainingSet((Column("x", "double"),), {"x": x[others]}, y[others], fold[others])
+            lessons.append(Lesson(train, {"x": x[own]}, own, repeat))
+    found = baselines(lessons, y, resamples=20)
+    assert found["always-yes"].confusion["fn"] == found["always-yes"].confusion["tn"] == 0
+    assert sum(found["tree"].confusion.values()) == 1200
+    assert found["tree"].metrics["roc_auc"].value > 0.75
+    assert found["prior-random"].metrics["recall"].value == pytest.approx(y.mean(), abs=0.08)

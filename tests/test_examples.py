@@ -77,7 +77,9 @@ def test_the_same_rows_are_the_same_snapshot(lake: Lake, clean: dict[str, Snapsh
 
 
 def test_another_split_is_another_snapshot(lake: Lake, clean: dict[str, Snapshot]) -> None:
-    definition = small.definition().replace(split=StratifiedSplit(test=0.2))
+    definition = small.definition().replace(
+        split=StratifiedSplit(test=0.2, because="another split for the test")
+    )
     first, other = examples.make(small.definition(), lake, clean), examples.make(definition, lake, clean)
     assert first.id != other.id
     assert len(read(lake, other, "test", definition).ids) == pytest.approx(ROWS * 0.2, abs=3)

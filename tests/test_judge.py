@@ -33,6 +33,7 @@ def test_a_good_first_candidate_is_accepted() -> None:
     verdict = judge(gate, "f1", measured(GOOD), BASELINES, None, [])
     assert verdict.accepted
     assert [found.check for found in verdict.reasons] == [
+        "rows",
         "minimum:f1",
         "minimum:brier",
         "baselines",
@@ -139,3 +140,29 @@ def test_a_critical_case_gone_wrong_refuses() -> None:
     assert not verdict.accepted
     assert reason(verdict, "case:night flight").passed
     assert "“strike” is answered on time; late was expected" in reason(verdict, "case:strike").text
+
+
+@pytest.mark.parametrize(
+    ("gate", "passes"),
+    [
+        (Gate(), True),
+        (Gate(minimum_rows=401), False),
+        (Gate(minimum_positives=101), False),
+        (Gate(minimum_rows=400, minimum_positives=100), True),
+    ],
+)
+def test_too_few_held_out_rows_show_nothing(gate: Gate, passes: bool) -> None:
+    """400 rows, of which 100 are of the rarer class."""
+    verdict = judge(gate, "f1", measured(GOOD), BASELINES, None, [])
+    found = reason(verdict, "rows")
+    assert verdict.accepted == found.passed == passes
+    assert (found.figures["rows"], found.figures["rarer"]) == (400, 100)
+    assert passes or "RepeatedStratifiedSplit" in found.text
+
+
+def test_the_rarer_class_may_be_the_negative_one() -> None:
+    truth = np.arange(400) % 80 > 0
+    evaluation = evaluate(np.where(truth, 0.9, 0.2), truth, 0.5, resamples=10)
+    found = reason(judge(Gate(), "f1", evaluation, BASELINES, None, []), "rows")
+    assert not found.passed
+    assert "5 of them of the rarer class; 50 and 10 are the least" in found.text

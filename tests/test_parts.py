@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from relevo import parts
 from relevo.errors import TrainingError
-from relevo.split import GroupSplit, StratifiedSplit, TimeSplit
+from relevo.split import GroupSplit, RepeatedStratifiedSplit, StratifiedSplit, TimeSplit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -161,6 +161,52 @@ def test_groups_are_never_parted() -> None:
     assert abs((found.part == "test").mean() - 0.2) < 0.02
     alone = [place for place, name in enumerate(group) if name is None]
     assert len(set(found.part[alone])) == 2
+
+
+def test_what_became_known_too_late_is_in_the_gap() -> None:
+    """A training row may be learned from when its outcome was known as the test part began."""
+    time = days(100)
+    known = time + np.timedelta64(7, "D")
+    known[::3] = np.datetime64("NaT")
+    target = alternating(len(time))
+    found = parts.assign(TimeSplit("20d"), time=time, group=None, target=target, ids=[], known=known)
+    begins = time.max() - np.timedelta64(20, "D")
+    assert set(time[found.part == "test"] > begins) == {True}
+    assert (found.part == "test").sum() == (time > begins).sum()
+    assert ((found.part == "gap") == ((time <= begins) & (known > begins))).all()
+    assert (found.part == "gap").sum() > 30
+
+
+def test_repeats_draw_every_row_into_a_fold() -> None:
+    """No row is set aside; each repeat is another draw, each fold has its share of both classes."""
+    target = alternating(900)
+    ids = [str(row) for row in range(900)]
+    split = RepeatedStratifiedSplit(folds=5, repeats=4)
+    found = parts.assign(split, time=None, group=None, target=target, ids=ids)
+    folds = parts.drawn(split, target, ids)
+    assert set(found.part) == {"train"}
+    assert (found.fold == folds[0]).all()
+    assert folds.shape == (4, 900)
+    for fold in folds:
+        assert np.bincount(fold[target]).tolist() == [60] * 5
+        assert np.bincount(fold[~target]).tolist() == [120] * 5
+    assert 0.1 < (folds[0] == folds[1]).mean() < 0.3
+
+
+def test_rows_that_ask_the_same_share_their_folds() -> None:
+    draw = np.random.default_rng(4)
+    ids = [f"song {number}" for number in draw.integers(0, 700, 1000)]
+    folds = parts.drawn(RepeatedStratifiedSplit(repeats=3), alternating(1000), ids)
+    for name in set(ids):
+        rows = [place for place, other in enumerate(ids) if other == name]
+        assert all(len(set(fold[rows])) == 1 for fold in folds)
+
+
+def test_new_rows_reshuffle_no_repeat() -> None:
+    target, ids = alternating(1050), [str(row) for row in range(1050)]
+    split = RepeatedStratifiedSplit(repeats=3)
+    before, after = (parts.drawn(split, target[:rows], ids[:rows]) for rows in (1000, 1050))
+    assert (before == after[:, :1000]).mean() > 0.9
 
 
 def test_a_single_class_is_refused() -> None:

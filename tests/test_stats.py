@@ -98,7 +98,29 @@ def test_resamples_are_the_same_rows_for_all_models() -> None:
     p, y = drawn(300)
     first, second = stats.resampled([Scored(p, 0.3), Scored(p.copy(), 0.3)], y, seed=0, resamples=50)
     for name in METRICS:
-        assert (first[name] == second[name]).all()
+        assert first[name] == pytest.approx(second[name], rel=1e-12)
+
+
+def test_a_threshold_of_each_row_decides_it() -> None:
+    """Two halves answered by two models: the counts are those of the halves together."""
+    p, y = drawn(300)
+    threshold = np.where(np.arange(300) < 150, 0.3, 0.6)
+    yes = p >= threshold
+    found = stats.measures(Scored(p, threshold), y)
+    assert found["accuracy"] == pytest.approx((yes == y).mean())
+    assert found["precision"] == pytest.approx(y[yes].mean())
+    assert found["roc_auc"] == stats.measures(Scored(p, 0.5), y)["roc_auc"]
+
+
+def test_repeats_widen_what_is_resampled() -> None:
+    """The mean of equal repeats spreads as one does; where repeats differ, that comes on top."""
+    p, y = drawn(300)
+    one = stats.resampled([Scored(p, 0.3)], y, seed=0, resamples=400)[0]
+    assert stats.over_repeats([one] * 4, seed=1)["f1"] == pytest.approx(one["f1"])
+    shifted = [{name: values + shift for name, values in one.items()} for shift in (-0.2, 0.2)]
+    both = stats.over_repeats(shifted, seed=1)["f1"]
+    assert both.mean() == pytest.approx(one["f1"].mean(), abs=0.03)
+    assert both.std() ** 2 == pytest.approx(one["f1"].std() ** 2 + 0.2**2 / 2, rel=0.2)
 
 
 def test_the_seed_decides() -> None:

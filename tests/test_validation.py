@@ -102,3 +102,18 @@ def test_lists_are_neither_empty_nor_too_long() -> None:
     for rows in ([], [GOOD] * 3):
         with pytest.raises(ValidationError):
             short.many.validate_python(rows)
+
+
+def test_a_range_is_named_whole() -> None:
+    """A value beyond one end is often meant for another field, so both ends help; one bound alone stands alone."""
+
+    class Song(BaseModel):
+        loudness: float = Field(ge=-60, le=5)
+        plays: int = Field(ge=0)
+
+    validators = validation.build(contract.read(Song))
+    for loudness in (125.513, -61):
+        with pytest.raises(RequestError, match=r"loudness: must be from -60(\.0)? to 5(\.0)?\."):
+            validation.validate(validators, {"loudness": loudness, "plays": 1})
+    with pytest.raises(RequestError, match=r"plays: must be at least 0\."):
+        validation.validate(validators, {"loudness": 0, "plays": -1})

@@ -237,7 +237,9 @@ def _features(pd: Any, orders: Any, customers: Any, products: Any) -> Any:
             "last_items": pair["items"].last(),
         }
     ).reset_index()
-    weekly = orders.groupby(["customer_id", "week"])[["line", "items"]].sum().reset_index().sort_values("week")
+    weekly = (
+        orders.groupby(["customer_id", "week"])[["line", "items"]].sum().reset_index().sort_values("week")
+    )
     by = weekly.groupby("customer_id")
     customer = pd.DataFrame(
         {

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from relevo.population import Examples, History, Population, Recommend
     from relevo.project import Project, Table
     from relevo.sources import Batches, Files, Folder, Query, Rows
-    from relevo.split import GroupSplit, StratifiedSplit, TimeSplit
+    from relevo.split import GroupSplit, RepeatedStratifiedSplit, StratifiedSplit, TimeSplit
     from relevo.target import Target
     from relevo.workspace import Workspace
 
@@ -42,6 +42,7 @@ _HOMES = {
     "Project": "project",
     "Query": "sources",
     "Recommend": "population",
+    "RepeatedStratifiedSplit": "split",
     "Rows": "sources",
     "StratifiedSplit": "split",
     "Table": "project",
@@ -76,6 +77,7 @@ __all__ = [
     "Project",
     "Query",
     "Recommend",
+    "RepeatedStratifiedSplit",
     "Rows",
     "StratifiedSplit",
     "Table",

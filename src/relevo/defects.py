@@ -75,6 +75,17 @@ def _choices(rules: Field | None, limits: Mapping[str, Any]) -> str:
     return t("must be one of: {choices}.", choices=known)
 
 
+def _bound(text: Callable[[Mapping[str, Any]], str]) -> Callable[[Field | None, Mapping[str, Any]], str]:
+    """Name the whole range where a field has one: a value beyond one end is often another field's."""
+
+    def said(rules: Field | None, limits: Mapping[str, Any]) -> str:
+        if rules is not None and rules.ge is not None and rules.le is not None:
+            return t("must be from {low} to {high}.", low=rules.ge, high=rules.le)
+        return text(limits)
+
+    return said
+
+
 _SENTENCES: dict[str, Callable[[Field | None, Mapping[str, Any]], str]] = {
     "json_invalid": lambda _, __: t("is not JSON."),
     "list_type": lambda _, __: t("must be an object or a list of at least one object."),
@@ -89,9 +100,9 @@ _SENTENCES: dict[str, Callable[[Field | None, Mapping[str, Any]], str]] = {
     "string_too_long": lambda _, c: t("must have at most {max_length} characters.", **c),
     "string_pattern_mismatch": lambda _, c: t("must match the pattern {pattern}.", **c),
     "greater_than": lambda _, c: t("must be greater than {gt}.", **c),
-    "greater_than_equal": lambda _, c: t("must be at least {ge}.", **c),
+    "greater_than_equal": _bound(lambda c: t("must be at least {ge}.", **c)),
     "less_than": lambda _, c: t("must be less than {lt}.", **c),
-    "less_than_equal": lambda _, c: t("must be at most {le}.", **c),
+    "less_than_equal": _bound(lambda c: t("must be at most {le}.", **c)),
     "int_parsing_size": lambda _, __: t("must fit in 64 bits."),
     "finite_number": lambda _, __: t("must be a finite number."),
     "timezone_naive": lambda _, __: t("must be a local time, without a time zone."),

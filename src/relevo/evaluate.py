@@ -1,8 +1,12 @@
-"""Evaluation on the held-out rows: every metric with its interval, trivial baselines, and the champion."""
+"""Evaluation on the held-out rows: every metric with its interval, trivial baselines, and the champion.
+
+Where rows are held out R times over, each time by another draw of the folds, probabilities have the shape
+(R, n), and a metric is the mean of its R values. Its interval comes from resampling rows and repeats.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,13 +23,13 @@ from relevo.train import threshold
 from relevo.train.data import finite
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
     from relevo.train.data import TrainingSet
 
-VERSION = 1
+VERSION = 2
 """Raised when the same inputs would give another evaluation."""
 BINS = 10
 ALWAYS_YES = "always-yes"
@@ -42,9 +46,22 @@ class Bin:
     rows: int
 
 
+@dataclass(frozen=True)
+class Spread:
+    """A metric within single folds, its mean and standard deviation, and the deviation between repeats."""
+
+    fold_mean: float
+    folds: float
+    repeats: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What a model shows on held-out rows. ``confusion`` counts ``tn``, ``fp``, ``fn`` and ``tp``."""
+    """What a model shows on held-out rows. ``confusion`` counts ``tn``, ``fp``, ``fn`` and ``tp``.
+
+    With repeats, ``confusion`` and ``bins`` count the answers of all of them, ``threshold`` is the mean of
+    those of the models that answered, and ``spread`` says how far the metrics scatter.
+    """
 
     rows: int
     positives: int
@@ -52,6 +69,8 @@ class Evaluation:
     metrics: Mapping[str, Interval]
     confusion: Mapping[str, int]
     bins: tuple[Bin, ...]
+    repeats: int = 1
+    spread: Mapping[str, Spread] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; a metric that is undefined on these rows is null."""
@@ -62,6 +81,8 @@ class Evaluation:
             "metrics": {name: _numbers(found) for name, found in self.metrics.items()},
             "confusion": dict(self.confusion),
             "bins": [_numbers(found) for found in self.bins],
+            "repeats": self.repeats,
+            "spread": {name: _numbers(found) for name, found in self.spread.items()},
         }
 
     @classmethod
@@ -69,7 +90,8 @@ class Evaluation:
         """Read ``to_json`` back."""
         metrics = {name: _interval(row) for name, row in data["metrics"].items()}
         bins = tuple(Bin(**row) for row in data["bins"])
-        return cls(**{**data, "metrics": metrics, "bins": bins})
+        spread = {name: Spread(**_defined(row)) for name, row in data.get("spread", {}).items()}
+        return cls(**{**data, "metrics": metrics, "bins": bins, "spread": spread})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,47 +131,80 @@ class Paired:
 def evaluate(
     probability: ArrayLike,
     target: ArrayLike,
-    threshold: float,
+    threshold: ArrayLike,
     *,
+    fold: NDArray[np.int64] | None = None,
     seed: int = 0,
     resamples: int = stats.RESAMPLES,
 ) -> Evaluation:
-    """Measure probabilities, shape (n,), against outcomes; raises ``TrainingError`` when a probability is none."""
-    scored, truth = _checked(probability, target, threshold)
-    values = stats.measures(scored, truth)
-    samples = stats.resampled([scored], truth, seed=seed, resamples=resamples)[0]
-    yes = scored.probability >= threshold
-    counts = np.bincount(truth * 2 + yes, minlength=4).tolist()
+    """Measure probabilities, shape (n,) or (R, n), against outcomes.
+
+    ``threshold`` is one number or as many as there are probabilities; ``fold``, of the same shape, says which
+    of the models of a repeat answered. Raises ``TrainingError`` when a probability is none.
+    """
+    models, truth = _checked(probability, target, threshold)
+    values = [stats.measures(scored, truth) for scored in models]
+    samples = stats.over_repeats(stats.resampled(models, truth, seed=seed, resamples=resamples), seed=seed)
+    scores, outcomes = np.concatenate([scored.probability for scored in models]), np.tile(truth, len(models))
+    yes = np.concatenate([scored.probability >= scored.threshold for scored in models])
+    counts = np.bincount(outcomes * 2 + yes, minlength=4).tolist()
     return Evaluation(
         rows=len(truth),
         positives=int(truth.sum()),
-        threshold=float(threshold),
-        metrics={name: stats.interval(values[name], samples[name]) for name in METRICS},
+        threshold=float(np.mean(np.asarray(threshold, np.float64))),
+        metrics={name: stats.interval(_mean(values, name), samples[name]) for name in METRICS},
         confusion=dict(zip(("tn", "fp", "fn", "tp"), counts, strict=True)),
-        bins=_bins(scored.probability, truth),
+        bins=_bins(scores, outcomes),
+        repeats=len(models),
+        spread=_spread(models, truth, values, fold) if fold is not None and len(models) > 1 else {},
     )
+
+
+def _mean(values: Sequence[Mapping[str, float]], metric: str) -> float:
+    return float(np.mean([found[metric] for found in values]))
+
+
+def _spread(
+    models: Sequence[Scored], truth: NDArray[np.bool_], values: Sequence[Mapping[str, float]], fold: Any
+) -> dict[str, Spread]:
+    within = []
+    for scored, numbers in zip(models, fold, strict=True):
+        threshold = np.broadcast_to(scored.threshold, truth.shape)
+        for number in np.unique(numbers):
+            rows = numbers == number
+            within.append(stats.measures(Scored(scored.probability[rows], threshold[rows]), truth[rows]))
+    found = {}
+    for name in METRICS:
+        each = np.array([one[name] for one in within])
+        between = np.array([one[name] for one in values])
+        found[name] = Spread(float(each.mean()), float(each.std(ddof=1)), float(between.std(ddof=1)))
+    return found
 
 
 def paired(
     champion: ArrayLike,
-    champion_threshold: float,
+    champion_threshold: ArrayLike,
     challenger: ArrayLike,
-    challenger_threshold: float,
+    challenger_threshold: ArrayLike,
     target: ArrayLike,
     metric: str,
     *,
     seed: int = 0,
     resamples: int = stats.RESAMPLES,
 ) -> Paired:
-    """Compare two models' probabilities of the same rows by a paired bootstrap.
+    """Compare two models' probabilities of the same rows, (n,) or (R, n) each, by a paired bootstrap.
 
     The same resampled rows go to both, so what is common to the rows cancels out (Efron & Tibshirani
     1993, section 8.3, on resampling pairs).
     """
     old, truth = _checked(champion, target, champion_threshold)
     new, _ = _checked(challenger, target, challenger_threshold)
-    before, after = (stats.measures(scored, truth)[metric] for scored in (old, new))
-    first, second = stats.resampled([old, new], truth, seed=seed, resamples=resamples)
+    before, after = (
+        _mean([stats.measures(scored, truth) for scored in models], metric) for models in (old, new)
+    )
+    both = stats.resampled([*old, *new], truth, seed=seed, resamples=resamples)
+    first = stats.over_repeats(both[: len(old)], seed=seed + 1)
+    second = stats.over_repeats(both[len(old) :], seed=seed + 2)
     sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
     samples = sign * (second[metric] - first[metric])
     return Paired(
@@ -161,36 +216,58 @@ def paired(
     )
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What a baseline learns from in one repeat, and the held-out rows, by number, that it is then asked about."""
+
+    train: TrainingSet
+    columns: Mapping[str, Any]
+    rows: NDArray[np.int64]
+    repeat: int = 0
+
+
 def baselines(
-    train: TrainingSet,
-    columns: Mapping[str, Any],
+    lessons: Sequence[Lesson],
     target: ArrayLike,
     *,
     metric: str = "f1",
     seed: int = 0,
     resamples: int = stats.RESAMPLES,
 ) -> dict[str, Evaluation]:
-    """What needs no model, measured on the held-out ``columns`` and ``target``.
+    """What needs no model, measured on the held-out rows, with the outcomes ``target``, as models are.
 
     ``majority`` always says the commoner outcome, ``always-yes`` yes, ``prior-random`` yes as often as
     it was true in training; all three give the training prior as probability. ``tree`` is one decision
     tree of depth 2.
     """
     truth = np.asarray(target, bool)
-    prior = float(train.target.mean())
-    constant = np.full(len(truth), prior)
+    shape = (1 + max(lesson.repeat for lesson in lessons), len(truth))
+    drawn = np.random.default_rng(seed).random(shape)
+    found = {
+        name: (np.empty(shape), np.empty(shape)) for name in ("majority", ALWAYS_YES, "prior-random", "tree")
+    }
+    for lesson in lessons:
+        own = (lesson.repeat, lesson.rows)
+        for name, (probability, cut) in _trivial(lesson, drawn[own], metric, seed).items():
+            found[name][0][own], found[name][1][own] = probability, cut
+    return {
+        name: evaluate(probability, truth, cut, seed=seed, resamples=resamples)
+        for name, (probability, cut) in found.items()
+    }
+
+
+def _trivial(
+    lesson: Lesson, drawn: NDArray[np.float64], metric: str, seed: int
+) -> dict[str, tuple[NDArray[np.float64], float]]:
+    prior = float(lesson.train.target.mean())
+    constant = np.full(len(lesson.rows), prior)
     # Turns a constant probability into decisions without touching what Brier and log loss see.
-    drawn = np.random.default_rng(seed).random(len(truth)) < prior
-    chance = np.where(drawn, prior, np.nextafter(prior, 0.0))
-    measured = {
+    chance = np.where(drawn < prior, prior, np.nextafter(prior, 0.0))
+    return {
         "majority": (constant, 1.0 if prior < 0.5 else 0.0),  # noqa: PLR2004 - more than half
         ALWAYS_YES: (constant, 0.0),
         "prior-random": (chance, prior),
-        "tree": _tree(train, columns, metric, seed),
-    }
-    return {
-        name: evaluate(probability, truth, cut, seed=seed, resamples=resamples)
-        for name, (probability, cut) in measured.items()
+        "tree": _tree(lesson.train, lesson.columns, metric, seed),
     }
 
 
@@ -219,31 +296,38 @@ def _bins(probability: NDArray[np.float64], target: NDArray[np.bool_]) -> tuple[
     )
 
 
-def _checked(probability: ArrayLike, target: ArrayLike, threshold: float) -> tuple[Scored, NDArray[np.bool_]]:
-    found, truth = np.asarray(probability, np.float64).reshape(-1), np.asarray(target, bool)
-    if len(found) != len(truth) or not len(truth):
+def _checked(
+    probability: ArrayLike, target: ArrayLike, threshold: ArrayLike
+) -> tuple[list[Scored], NDArray[np.bool_]]:
+    found, truth = np.atleast_2d(np.asarray(probability, np.float64)), np.asarray(target, bool)
+    if found.shape[1] != len(truth) or not len(truth):
         raise TrainingError(
             t(
                 "There are {found} probabilities for {rows} outcomes, so nothing can be evaluated.",
-                found=len(found),
+                found=found.shape[1],
                 rows=len(truth),
             )
         )
-    wrong = np.flatnonzero(~((found >= 0) & (found <= 1)))
+    wrong = np.argwhere(~((found >= 0) & (found <= 1)))
     if len(wrong):
         raise TrainingError(
             t(
                 "Row {row}: {value} is not a probability, so the model cannot be evaluated.",
-                row=int(wrong[0]) + 1,
-                value=found[wrong[0]],
+                row=int(wrong[0, 1]) + 1,
+                value=found[tuple(wrong[0])],
             )
         )
-    return Scored(found, float(threshold)), truth
+    cuts = np.broadcast_to(np.asarray(threshold, np.float64), found.shape)
+    return [Scored(row, cut) for row, cut in zip(found, cuts, strict=True)], truth
 
 
-def _numbers(found: Interval | Bin) -> dict[str, float | None]:
+def _numbers(found: Interval | Bin | Spread) -> dict[str, float | None]:
     return {name: None if value != value else value for name, value in vars(found).items()}  # noqa: PLR0124 - NaN
 
 
 def _interval(row: Mapping[str, float | None]) -> Interval:
-    return Interval(**{name: float("nan") if value is None else value for name, value in row.items()})
+    return Interval(**_defined(row))
+
+
+def _defined(row: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: float("nan") if value is None else value for name, value in row.items()}

@@ -17,7 +17,7 @@ from relevo import parts
 from relevo.errors import DataError, RelevoError
 from relevo.lake import first_line
 from relevo.records import Snapshot
-from relevo.split import GroupSplit, TimeSplit
+from relevo.split import GroupSplit, RepeatedStratifiedSplit, TimeSplit, unexplained
 from relevo.sql import quote
 from relevo.texts import t
 
@@ -31,9 +31,14 @@ if TYPE_CHECKING:
     from relevo.lake import Lake
     from relevo.sql import Column
 
-VERSION = 2
+VERSION = 3
 """Raised when the same inputs would give other examples."""
-CARRIED = ("_id", "_time", "_group", "_part", "_fold", "_target")
+CARRIED = ("_id", "_time", "_group", "_part", "_fold", "_target", "_content", "_asked")
+"""``_content`` and ``_asked`` are digests of what the row says and of what its request asks."""
+SEVERAL, SHARED = 100, 0.02
+"""An entity's id has this many values at least, and this share of the rows have one that comes again."""
+SCATTERED = 0.2
+"""A column with fewer values, as a share of the rows, is a category rather than an id."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,7 @@ def _assign(definition: Definition, connection: DuckDBPyConnection) -> None:
     project = definition.project
     time = definition.examples.event_time
     group = project.split.by if isinstance(project.split, GroupSplit) else None
+    known = project.target.known_at
     if definition.examples.sql:
         connection.execute("create temp table made as select * from clean")
         _check_distinct(definition, connection)
@@ -131,7 +137,9 @@ def _assign(definition: Definition, connection: DuckDBPyConnection) -> None:
         f"""create temp table labelled as
         select _id, {f"cast({quote(time)} as timestamp)" if time else "cast(null as timestamp)"} as _time,
                {f"cast({quote(group)} as varchar)" if group else "cast(null as varchar)"} as _group,
-               ({definition.target_sql}) as _target, {_content(definition)} as _content
+               {f"cast({quote(known)} as timestamp)" if known else "cast(null as timestamp)"} as _known,
+               ({definition.target_sql}) as _target, {_digest(definition.examples.contract.names)} as _content,
+               {_digest(definition.request.names)} as _asked
         from clean where ({definition.target_sql}) is not null order by _time, _id"""
     )
     read = connection.execute("select * from labelled").fetchnumpy()
@@ -140,12 +148,15 @@ def _assign(definition: Definition, connection: DuckDBPyConnection) -> None:
         raise DataError(
             t("No row of {table} has an outcome: the target is null in all.", table=definition.examples.name)
         )
+    if unexplained(project.split):
+        _refuse_entities(definition, connection)
     found = parts.assign(
         project.split,
-        time=np.asarray(read["_time"], "datetime64[us]") if isinstance(project.split, TimeSplit) else None,
+        time=_moments(read["_time"]) if isinstance(project.split, TimeSplit) else None,
         group=_nullable(read["_group"]) if group else None,
         target=target,
-        ids=_texts(read["_content"]),
+        ids=_texts(read["_asked" if isinstance(project.split, RepeatedStratifiedSplit) else "_content"]),
+        known=_moments(read["_known"]),
     )
     assigned = {"_id": read["_id"], "_part": np.asarray(found.part, object), "_fold": found.fold}
     connection.register("assigned", assigned)
@@ -158,7 +169,7 @@ def _stream(definition: Definition, connection: DuckDBPyConnection) -> Any:
         f"""create temp view request as
         select {", ".join(quote(name) for name in names)},
                {", ".join(f"{quote(name)} as {copy}" for name, copy in zip(names, copies, strict=True))},
-               labelled._id, _time, _group, _part, _fold, _target
+               labelled._id, _time, _group, _part, _fold, _target, _content, _asked
         from labelled join assigned using (_id) join clean using (_id)"""
     )
     packed = ", ".join(f"{quote(name)} := {copy}" for name, copy in zip(names, copies, strict=True))
@@ -191,14 +202,27 @@ def read(lake: Lake, snapshot: Snapshot, features: Sequence[Column], *, part: st
     )
 
 
+def digests_of(lake: Lake, snapshot: Snapshot, column: str, *, part: str) -> list[str]:
+    """Read ``_content`` or ``_asked`` of a part, in its order; none where an earlier release left them out."""
+    connection = lake.connect()
+    try:
+        lake.bind(connection, snapshot.table, as_="examples", version=snapshot.version)
+        if column not in [row[0] for row in connection.execute("describe examples").fetchall()]:
+            return []
+        query = f"select {column} from examples where _part = ? order by _time, _id"
+        return _texts(connection.execute(query, [part]).fetchnumpy()[column])
+    finally:
+        connection.close()
+
+
 def _count(connection: DuckDBPyConnection) -> int:
     row = connection.execute("select count(*) from labelled").fetchall()[0]
     return int(row[0])
 
 
-def _content(definition: Definition) -> str:
-    """SQL of a digest of what a row says, whichever file holds it: a random part must not change with the file."""
-    return f"md5({_cells(definition.examples.contract.names)})"
+def _digest(names: Sequence[str]) -> str:
+    """SQL of a digest of what these columns say, whichever file holds them: no part must change with the file."""
+    return f"md5({_cells(names)})"
 
 
 def _cells(names: Sequence[str]) -> str:
@@ -223,6 +247,47 @@ def _check_distinct(definition: Definition, connection: DuckDBPyConnection) -> N
                 row=row,
             )
         )
+
+
+def _refuse_entities(definition: Definition, connection: DuckDBPyConnection) -> None:
+    """Raise ``DataError`` when a column looks like an entity's id that comes again; copies of a row do not count."""
+    split = type(definition.project.split).__name__
+    for name in _possible_ids(definition):
+        query = f"""select coalesce(sum(rows), 0), count(*), coalesce(sum(rows) filter (rows > 1), 0) from (
+            select count(distinct _content) as rows from labelled join clean using (_id)
+            where {quote(name)} is not null group by {quote(name)})"""
+        ((rows, values, shared),) = connection.execute(query).fetchall()
+        if values >= SEVERAL and values > SCATTERED * rows and shared >= SHARED * rows:
+            raise DataError(
+                t(
+                    "“{column}” looks like an id that comes again: {values:,} values in {rows:,} rows, of which"
+                    " {shared:,} share theirs with another. Drawn at random, the same one would teach and judge."
+                    ' Write GroupSplit(by="{column}"), or say why in words: {split}(…, because="…").',
+                    column=name,
+                    values=values,
+                    rows=int(rows),
+                    shared=int(shared),
+                    split=split,
+                )
+            )
+
+
+def _possible_ids(definition: Definition) -> list[str]:
+    """Texts and whole numbers, but for choices and for numbers between two bounds, which measure something."""
+    found = []
+    for field in definition.examples.contract.fields:
+        low, high = (
+            any(getattr(field, rule) is not None for rule in pair) for pair in (("ge", "gt"), ("le", "lt"))
+        )
+        measured = field.type == "integer" and low and high
+        if field.type in ("text", "integer") and field.choices is None and not measured:
+            found.append(field.name)
+    return found
+
+
+def _moments(column: Any) -> NDArray[np.datetime64]:
+    """Times as datetime64[us], NaT for null."""
+    return np.ma.filled(np.ma.asarray(column).astype("datetime64[us]"), np.datetime64("NaT"))
 
 
 def _nullable(column: Any) -> list[str | None]:

@@ -38,12 +38,36 @@ def judge(
     cases: Sequence[CaseResult],
 ) -> Verdict:
     """Check a candidate against the gate; ``paired`` is None when there is no champion yet."""
-    reasons = [_minimum(name, least, evaluation) for name, least in gate.minimum.items()]
+    reasons = [_enough(gate, evaluation)]
+    reasons += [_minimum(name, least, evaluation) for name, least in gate.minimum.items()]
     if gate.beats_baselines:
         reasons.append(_beats_baselines(metric, evaluation, baselines))
     reasons.append(_champion(gate, paired))
     reasons += [_case(case) for case in cases]
     return Verdict(accepted=all(reason.passed for reason in reasons), reasons=tuple(reasons))
+
+
+def _enough(gate: Gate, evaluation: Evaluation) -> Reason:
+    """Too few held-out rows show nothing, whatever the figures."""
+    rarer = min(evaluation.positives, evaluation.rows - evaluation.positives)
+    figures = {
+        "rows": evaluation.rows,
+        "rarer": rarer,
+        "required": gate.minimum_rows,
+        "required_rarer": gate.minimum_positives,
+    }
+    passed = evaluation.rows >= gate.minimum_rows and rarer >= gate.minimum_positives
+    text = (
+        t("{rows:,} held-out rows judge, {rarer:,} of them of the rarer class.", **figures)
+        if passed
+        else t(
+            "{rows:,} held-out rows judge, {rarer:,} of them of the rarer class; {required:,} and"
+            " {required_rarer:,} are the least. Give the test part more rows, or write RepeatedStratifiedSplit(…), by"
+            " which every row judges.",
+            **figures,
+        )
+    )
+    return Reason(check="rows", passed=passed, text=text, figures=figures)
 
 
 def _minimum(name: str, least: float, evaluation: Evaluation) -> Reason:

@@ -14,7 +14,7 @@ import numpy as np
 
 from relevo import durations
 from relevo.errors import TrainingError
-from relevo.split import GroupSplit, StratifiedSplit, TimeSplit
+from relevo.split import GroupSplit, RepeatedStratifiedSplit, TimeSplit
 from relevo.texts import t
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from relevo.split import Split
+    from relevo.split import Split, StratifiedSplit
 
     Labels = NDArray[np.str_]
     Flags = NDArray[np.bool_]
@@ -48,11 +48,14 @@ def assign(
     group: Sequence[str | None] | None,
     target: Flags,
     ids: Sequence[str],
+    known: NDArray[np.datetime64] | None = None,
 ) -> Parts:
     """Give each row its part and fold; raises ``TrainingError`` when a part lacks rows or a class.
 
-    ``time`` (datetime64[us]) is read by ``TimeSplit``, ``group`` by ``GroupSplit``, ``ids`` by the two
-    splits that draw by hash. The order of the rows does not matter.
+    ``time`` and ``known``, when the outcome became known (datetime64[us]), are read by ``TimeSplit``,
+    ``group`` by ``GroupSplit``, ``ids`` by the splits that draw by hash: digests of the rows, and for
+    ``RepeatedStratifiedSplit``, whose parts are those of its first repeat, of the requests. The order of
+    the rows does not matter.
     """
     _check_classes(target)
     if split.folds < 2:  # noqa: PLR2004 - one fold has nothing to learn from
@@ -60,7 +63,9 @@ def assign(
     if isinstance(split, TimeSplit):
         if time is None:
             raise TrainingError(t("split: TimeSplit needs a time. Give the table an event_time."))
-        found = _by_time(split, time)
+        found = _by_time(split, time, known)
+    elif isinstance(split, RepeatedStratifiedSplit):
+        found = Parts(np.full(len(target), "train", "<U5"), drawn(split, target, ids)[0])
     elif not 0 < split.test < 1:
         raise TrainingError(
             t("split: test={test} is not a share. Write a number between 0 and 1.", test=split.test)
@@ -71,11 +76,20 @@ def assign(
         found = _by_group(split, group, target, ids)
     else:
         found = _by_row(split, target, ids)
-    _check_parts(found, target, split.folds)
+    _check_parts(found, target, split)
     return found
 
 
-def _by_time(split: TimeSplit, time: NDArray[np.datetime64]) -> Parts:
+def drawn(split: RepeatedStratifiedSplit, target: Flags, ids: Sequence[str]) -> Numbers:
+    """The fold of each of n rows in each repeat, (repeats, n); rows that share their id share their folds."""
+    whole = [
+        _grouped(f"{split.seed}.{repeat}", ids, target, 0.0, split.folds).fold
+        for repeat in range(split.repeats)
+    ]
+    return np.stack(whole)
+
+
+def _by_time(split: TimeSplit, time: NDArray[np.datetime64], known: NDArray[np.datetime64] | None) -> Parts:
     moments = time.astype("datetime64[us]")
     unknown = int(np.isnat(moments).sum())
     if unknown:
@@ -100,6 +114,8 @@ def _by_time(split: TimeSplit, time: NDArray[np.datetime64]) -> Parts:
         )
     part = np.full(len(moments), "train", "<U5")
     part[moments > last - test - gap] = "gap"
+    if known is not None:
+        part[known.astype("datetime64[us]") > last - test] = "gap"  # not known when the test part begins
     part[moments > last - test] = "test"
     training = part == "train"
     fold = np.full(len(moments), -1, np.int64)
@@ -126,21 +142,26 @@ def _duration(text: str, field: str) -> np.timedelta64:
 
 def _by_row(split: StratifiedSplit, target: Flags, ids: Sequence[str]) -> Parts:
     weight = np.ones(len(target), np.int64)
-    return _ranked(_hashes(split.seed, ids), target, weight, split.test, split.folds)
+    return _ranked(_hashes(str(split.seed), ids), target, weight, split.test, split.folds)
 
 
 def _by_group(split: GroupSplit, group: Sequence[str | None], target: Flags, ids: Sequence[str]) -> Parts:
-    """Draw whole groups; a row without a group is one of its own. Strata: groups with and without a positive."""
+    """Draw whole groups; a row without a group is one of its own."""
     names = [f"row {row}" if name is None else f"group {name}" for name, row in zip(group, ids, strict=True)]
+    return _grouped(str(split.seed), names, target, split.test, split.folds)
+
+
+def _grouped(seed: str, names: Sequence[str], target: Flags, test: float, folds: int) -> Parts:
+    """Draw rows of one name together. Strata: names with and without a positive row."""
     place: dict[str, int] = {}
     of_row = np.fromiter((place.setdefault(name, len(place)) for name in names), np.int64, len(names))
     rows = np.bincount(of_row)
     any_positive = np.bincount(of_row, weights=target) > 0
-    by_group = _ranked(_hashes(split.seed, list(place)), any_positive, rows, split.test, split.folds)
-    return Parts(by_group.part[of_row], by_group.fold[of_row])
+    found = _ranked(_hashes(seed, list(place)), any_positive, rows, test, folds)
+    return Parts(found.part[of_row], found.fold[of_row])
 
 
-def _hashes(seed: int, names: Sequence[str]) -> NDArray[np.uint64]:
+def _hashes(seed: str, names: Sequence[str]) -> NDArray[np.uint64]:
     """The first 8 bytes of SHA-256 of seed and name: the same for a name whatever else there is."""
     start = f"{seed}:".encode()
     sha256: Callable[[bytes], hashlib._Hash] = hashlib.sha256
@@ -178,12 +199,13 @@ def _check_classes(target: Flags) -> None:
         )
 
 
-def _check_parts(parts: Parts, target: Flags, folds: int) -> None:
+def _check_parts(parts: Parts, target: Flags, split: Split) -> None:
     training, test = parts.part == "train", parts.part == "test"
-    _check_part(t("test part"), target[test], t("Give it a larger share or a longer time."))
+    if not isinstance(split, RepeatedStratifiedSplit):
+        _check_part(t("test part"), target[test], t("Give it a larger share or a longer time."))
     _check_part(t("training part"), target[training], t("Make the test part smaller, or bring more rows."))
     fewer = t("Write fewer folds, or bring more rows.")
-    for number in range(folds):
+    for number in range(split.folds):
         _check_part(t("fold {number}", number=number), target[training & (parts.fold == number)], fewer)
     first = training & (parts.fold == -1)
     if first.any():

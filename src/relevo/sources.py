@@ -42,7 +42,9 @@ class Files:
 
     ``delimiter``, ``quote`` and ``escape`` are for CSV; a delimiter left out is the one of ``, ; tab |``
     under which the header names most of the contract's columns. ``encoding`` is any of Python's.
-    ``format`` is by ending unless given. What is in force is what the files hold at each ingest.
+    ``format`` is by ending unless given. ``origin`` names a column to be filled with the name of the file that
+    a row stands in, where the file says what no column does. What is in force is what the files hold at
+    each ingest.
     """
 
     pattern: str
@@ -51,6 +53,7 @@ class Files:
     quote: str = '"'
     escape: str = '"'
     encoding: str = "utf-8"
+    origin: str | None = None
 
 
 @dataclass(frozen=True)

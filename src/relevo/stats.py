@@ -27,7 +27,7 @@ BLOCK = 1 << 20
 EXACT = 10_000
 """Rows up to which every distinct score is a cell of its own."""
 GROUPS = {1: 4096, 2: 128}
-"""With more rows, groups of neighbouring scores, for one score and for each of two."""
+"""With more rows, groups of neighbouring scores, for one score and for each of two; more scores are not grouped."""
 TINY = 1e-15
 
 
@@ -42,10 +42,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class Scored:
-    """What a model says of n rows; it says yes where ``probability >= threshold``."""
+    """What a model says of n rows; it says yes where ``probability >= threshold``.
+
+    The threshold is one number, or one for each row where several models share the answering.
+    """
 
     probability: Floats
-    threshold: float
+    threshold: float | Floats
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def resampled(
 ) -> list[dict[str, Floats]]:
     """Bootstrap each metric, (resamples,) values for each model; resample i is the same rows for all models."""
     rows = len(target)
-    cells = _cells(models, target, groups=rows if rows <= EXACT else GROUPS[len(models)])
+    cells = _cells(models, target, groups=rows if rows <= EXACT else GROUPS.get(len(models), rows))
     share = cells.count / rows
     generator = np.random.default_rng(seed)
     step = max(1, BLOCK // len(share))
@@ -82,6 +85,23 @@ def resampled(
         {name: np.concatenate([block[model][name] for block in blocks]) for name in blocks[0][model]}
         for model in range(len(models))
     ]
+
+
+def over_repeats(repeats: Sequence[dict[str, Floats]], *, seed: int) -> dict[str, Floats]:
+    """The mean over repeats of each metric's resamples, themselves drawn with replacement in each resample.
+
+    Rows and repeats are resampled independently (Owen 2007, *The pigeonhole bootstrap*, Annals of Applied
+    Statistics 1), so the spread is that of new rows as well as of new draws of the folds.
+    """
+    count = len(repeats)
+    if count == 1:
+        return repeats[0]
+    resamples = len(next(iter(repeats[0].values())))
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples) / count
+    return {
+        name: np.einsum("br,rb->b", drawn, np.stack([found[name] for found in repeats]))
+        for name in repeats[0]
+    }
 
 
 def interval(value: float, samples: Floats) -> Interval:
@@ -96,14 +116,14 @@ def interval(value: float, samples: Floats) -> Interval:
 def _cells(models: Sequence[Scored], target: Flags, groups: int) -> _Cells:
     codes = [_codes(model, groups) for model in models]
     joint = target.astype(np.int64)
-    for code in codes:
-        joint = joint * (int(code.max()) + 1) + code
+    decisions = [model.probability >= model.threshold for model in models]
+    for code, yes in zip(codes, decisions, strict=True):
+        joint = (joint * (int(code.max()) + 1) + code) * 2 + yes
         joint = np.unique(joint, return_inverse=True)[1]
     _, first, of_row, count = np.unique(joint, return_index=True, return_inverse=True, return_counts=True)
     columns = [target.astype(np.float64)]
-    for model in models:
+    for model, yes in zip(models, decisions, strict=True):
         p = model.probability
-        yes = p >= model.threshold
         clipped = np.clip(p, TINY, 1 - TINY)
         loss = -np.where(target, np.log(clipped), np.log1p(-clipped))
         columns += [yes.astype(np.float64), (yes & target).astype(np.float64), (p - target) ** 2, loss]
@@ -112,14 +132,11 @@ def _cells(models: Sequence[Scored], target: Flags, groups: int) -> _Cells:
 
 
 def _codes(model: Scored, groups: int) -> Numbers:
-    """Number the distinct scores from the highest down; neighbours share a number beyond ``groups`` of them.
-
-    The two sides of the threshold never share one.
-    """
+    """Number the distinct scores from the highest down; neighbours share a number beyond ``groups`` of them."""
     negated, codes, count = np.unique(-model.probability, return_inverse=True, return_counts=True)
     if len(negated) > groups:
         middle = np.cumsum(count) - count / 2
-        bucket = (middle * groups / len(codes)).astype(np.int64) * 2 + (-negated < model.threshold)
+        bucket = (middle * groups / len(codes)).astype(np.int64)
         codes = np.unique(bucket, return_inverse=True)[1][codes]
     return codes.astype(np.int64)
 

@@ -85,6 +85,30 @@ SPOILED = [
     ),
     (
         "project.py",
+        'TimeSplit(test="60d")',
+        '__import__("relevo").StratifiedSplit(because="why not")',
+        "project.py",
+        "StratifiedSplit",
+        "TimeSplit(…)",
+    ),
+    (
+        "project.py",
+        'TimeSplit(test="60d")',
+        '__import__("relevo").RepeatedStratifiedSplit(folds=2)',
+        "project.py",
+        "RepeatedStratifiedSplit.folds",
+        "folds=3",
+    ),
+    (
+        "project.py",
+        'TimeSplit(test="60d")',
+        '__import__("relevo").RepeatedStratifiedSplit(repeats=0)',
+        "project.py",
+        "RepeatedStratifiedSplit.repeats",
+        "one repeat",
+    ),
+    (
+        "project.py",
         'known_at="departed_at"',
         'known_at="departed"',
         "project.py",
@@ -183,6 +207,13 @@ def test_a_validator_in_the_request_is_refused(folder: Path) -> None:
     )
     change(folder, "project.py", "import BaseModel, Field", "import BaseModel, Field, field_validator")
     assert any("data only" in m.problem for m in mistakes(folder))
+
+
+@pytest.mark.parametrize("kind", ["StratifiedSplit", "RepeatedStratifiedSplit"])
+def test_a_random_split_of_rows_with_a_time_is_asked_for_in_words(folder: Path, kind: str) -> None:
+    cut = f'__import__("relevo").{kind}(because="compared with public figures")'
+    change(folder, "project.py", 'TimeSplit(test="60d")', cut)
+    assert type(load(folder).project.split).__name__ == kind
 
 
 def test_no_project_file(tmp_path: Path) -> None:

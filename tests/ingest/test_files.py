@@ -492,6 +492,48 @@ def test_nothing_is_left_in_the_scratch_folder(place: Place) -> None:
     assert left == []
 
 
+class Named(Flight):
+    """A flight, and the file that it stands in."""
+
+    file: str
+
+
+def test_the_name_of_the_file_may_be_a_column(place: Place) -> None:
+    """Equal files of two names are two, since the name says something; one without an own column has its."""
+    place.write("data/late.csv", GOOD)
+    place.write("data/on_time.csv", GOOD)
+    snapshot = place.ingest(model=Named, origin="file")
+    assert snapshot.rows == 4
+    connection = place.lake.connect()
+    place.lake.bind(connection, "raw/flights", as_="raw")
+    found = connection.execute("select file, count(*), count(distinct _file) from raw group by 1 order by 1")
+    assert found.fetchall() == [("late.csv", 2, 1), ("on_time.csv", 2, 1)]
+    connection.close()
+    assert not place.ingest(model=Named, origin="file").changed
+
+
+def test_a_renamed_file_is_another_where_its_name_counts(place: Place) -> None:
+    path = place.write("data/late.csv", GOOD)
+    first = place.ingest(model=Named, origin="file")
+    path.rename(path.with_name("early.csv"))
+    second = place.ingest(model=Named, origin="file")
+    assert second.id != first.id
+    assert second.rows == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "Fecha-I,Emp-I,FILE\n2017-01-01 23:30:00,AAL,x\n"),
+        ("a.jsonl", '{"Fecha-I": "2017-01-01 23:30:00", "Emp-I": "AAL", "file": "x"}\n'),
+    ],
+)
+def test_a_file_with_such_a_column_of_its_own_is_refused(place: Place, name: str, content: str) -> None:
+    place.write(f"data/{name}", content)
+    with pytest.raises(DataError, match=r"has a column “file” of its own"):
+        place.ingest(f"data/{name}", model=Named, origin="file")
+
+
 @pytest.mark.skipif("RELEVO_TEST_DATA" not in os.environ, reason="RELEVO_TEST_DATA names no folder with data")
 def test_the_real_departures_are_all_there(place: Place) -> None:
     source = Path(os.environ["RELEVO_TEST_DATA"]) / "flights" / "dataset_SCL.csv"

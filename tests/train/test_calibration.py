@@ -55,3 +55,11 @@ def test_equal_margins_leave_the_prior() -> None:
     target = np.arange(200) < 50
     a, b = calibration.platt(np.full(200, 0.3), target)
     assert calibration.probability(np.full(1, 0.3), a, b) == pytest.approx(0.25, abs=0.01)
+
+
+def test_one_margin_for_all_gives_the_prior() -> None:
+    """Sums in another order leave a last bit between equal margins, which is no slope."""
+    target = np.arange(100) % 4 == 0
+    margin = np.where(np.arange(100) % 2, 0.7, np.nextafter(0.7, 1))
+    a, b = calibration.platt(margin, target)
+    assert calibration.probability(np.array([-50.0, 0.7, 50.0]), a, b) == pytest.approx(0.25, abs=0.01)

@@ -11,7 +11,7 @@ from relevo.decisions import Costs, TopK
 from relevo.definition.near import near
 from relevo.errors import Mistake, ProjectError
 from relevo.gate import METRICS
-from relevo.split import GroupSplit, StratifiedSplit, TimeSplit
+from relevo.split import GroupSplit, RepeatedStratifiedSplit, TimeSplit, unexplained
 from relevo.texts import t
 
 if TYPE_CHECKING:
@@ -190,13 +190,39 @@ def split(project: Project, examples: Contract, event_time: str | None) -> list[
             except ValueError as error:
                 found.append(Mistake(FILE, f"{place}.{name}", str(error), ""))
         return found
+    found += _chance(project, event_time)
+    if isinstance(cut, RepeatedStratifiedSplit):
+        return found + _repeated(cut)
     if isinstance(cut, GroupSplit):
         found += _column(f"{place}.by", cut.by, examples)
-    if isinstance(cut, StratifiedSplit | GroupSplit) and not 0 < cut.test < 1:
+    if not 0 < cut.test < 1:
         found.append(
             Mistake(FILE, f"{place}.test", t("{value} is not a share between 0 and 1.", value=cut.test), "")
         )
     return found
+
+
+def _repeated(cut: RepeatedStratifiedSplit) -> list[Mistake]:
+    found, place = [], type(cut).__name__
+    if cut.folds == 2:  # noqa: PLR2004 - see the remedy
+        remedy = t("Write folds=3 or more: while one judges, the others tune by turns.")
+        found.append(Mistake(FILE, f"{place}.folds", t("2 folds are too few here."), remedy))
+    if cut.repeats < 1:
+        found.append(Mistake(FILE, f"{place}.repeats", t("at least one repeat is needed."), ""))
+    return found
+
+
+def _chance(project: Project, time: str | None) -> list[Mistake]:
+    """Rows with a time are not drawn at random, unless asked for in words."""
+    place = type(project.split).__name__
+    if time is None or not unexplained(project.split):
+        return []
+    problem = t(
+        "the rows have a time, “{column}”, and are drawn at random: later rows teach, earlier ones judge.",
+        column=time,
+    )
+    remedy = t('Write TimeSplit(…), or say why in words: {split}(…, because="…").', split=place)
+    return [Mistake(FILE, place, problem, remedy)]
 
 
 def columns(contract: Contract) -> tuple[sql.Column, ...]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relevo import digest as digests
 from relevo import reading
 from relevo.errors import DataError
 from relevo.ingest.raw import Piece
-from relevo.reading.files import readable
 from relevo.texts import t
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ class ChangedError(DataError):
 def collect(source: Files, raw: Raw) -> list[Piece]:
     """Add the files that are new; all that are there are in force, copies among them."""
     files = reading.find(source, raw.root)
-    contents = {file: digest(file) for file in files}
+    contents = {file: reading.content(file, source) for file in files}
     inspect(files, source, raw)
     known = {piece.digest for piece in raw.pieces()}
     for content, file in _once(contents).items():
@@ -44,18 +42,13 @@ def inspect(files: Iterable[reading.File], source: Files, raw: Raw) -> None:
 def add(file: reading.File, content: str, source: Files, raw: Raw) -> None:
     """Add a file's rows; raises ``ChangedError`` when it is no longer the one with this digest."""
     transaction = f"ingest:{content}:{raw.identity}"
-    raw.add_file(Piece(file.name, file.name, content), file, source, transaction, _unchanged(file, content))
+    check = _unchanged(file, source, content)
+    raw.add_file(Piece(file.name, file.name, content), file, source, transaction, check)
 
 
-def digest(file: reading.File) -> str:
-    """SHA-256 of a file's bytes."""
-    with readable(file.path):
-        return digests.of_file(file.path)
-
-
-def _unchanged(file: reading.File, content: str) -> Callable[[], None]:
+def _unchanged(file: reading.File, source: Files, content: str) -> Callable[[], None]:
     def check() -> None:
-        if digest(file) != content:
+        if reading.content(file, source) != content:
             raise ChangedError(
                 t("{file}: it changed while it was read. Try again when it is complete.", file=file.path)
             )

@@ -32,7 +32,7 @@ def collect(source: Folder, raw: Raw) -> list[Piece]:
     taken = {piece.digest for piece in known}
     new = {}
     for file in _settled(reading.find(source.files, raw.root, required=not known), source, raw):
-        content = files.digest(file)
+        content = reading.content(file, source.files)
         if content not in taken:
             taken.add(content)
             new[file] = content

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relevo import disk, reading
 from relevo.casting import literal
+from relevo.errors import DataError
 from relevo.lake import explained
 from relevo.records import now
 from relevo.sql import quote
+from relevo.texts import t
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from duckdb import DuckDBPyConnection
 
@@ -98,10 +100,11 @@ class Raw:
         check: Callable[[], None] | None = None,
         *,
         condition: str = "true",
+        beside: Mapping[str, str] | None = None,
     ) -> None:
         """Add the rows of a piece in one commit; a piece whose transaction was done adds nothing.
 
-        ``check`` may refuse them all after the last one was read.
+        ``check`` may refuse them all after the last one was read. ``beside`` are texts for further columns.
         """
         spelled = {column.casefold(): column for column in self.lake.columns(self.name)}
         cells = ", ".join(
@@ -114,9 +117,11 @@ class Raw:
             "_reading": literal(self.identity),
             "_ingested_at": f"cast({literal(now()[:26])} as timestamp)",
         }
-        beside = ", ".join(f"{value} as {column}" for column, value in fixed.items())
+        for column, text in (beside or {}).items():
+            fixed[quote(spelled.get(column.casefold(), column))] = literal(text)
+        further = ", ".join(f"{value} as {column}" for column, value in fixed.items())
         query = (
-            f"select {cells}, {beside}, {reading.ROW}, {reading.DEFECT}, {reading.LINE} from ({found.sql}) "
+            f"select {cells}, {further}, {reading.ROW}, {reading.DEFECT}, {reading.LINE} from ({found.sql}) "
             f"where {condition}"
         )
         self.lake.append(self.name, self.connection.sql(query), transaction=transaction, check=check)
@@ -129,7 +134,21 @@ class Raw:
         transaction: str,
         check: Callable[[], None] | None = None,
     ) -> None:
-        """Add the rows of a file."""
+        """Add the rows of a file, with its name where the source asks for it."""
+        origin = how.origin
+
+        def write(found: reading.Reading) -> None:
+            if origin is not None and origin.casefold() in map(str.casefold, found.columns):
+                raise DataError(
+                    t(
+                        "{file}: it has a column “{column}” of its own. Write another name in Files(…, origin=…).",
+                        file=file.path,
+                        column=origin,
+                    )
+                )
+            named = {} if origin is None else {origin: file.path.name}
+            self.add(piece, found, transaction, check, beside=named)
+
         with self.scratch() as folder:
             reading.retried(
                 self.connection,
@@ -137,7 +156,7 @@ class Raw:
                 how,
                 self.contract,
                 folder,
-                lambda found: self.add(piece, found, transaction, check),
+                write,
             )
 
     def mark(self, transaction: str) -> None:

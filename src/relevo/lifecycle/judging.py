@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from relevo import asof, batch, validation
+from relevo import asof
 from relevo import audit as audits
 from relevo import evaluate as evaluate_
 from relevo import examples as examples_
@@ -17,17 +15,15 @@ from relevo import profile as profile_
 from relevo import register as register_
 from relevo import train as train_
 from relevo.decisions import fixed_threshold
-from relevo.encoding import encode_columns
-from relevo.errors import RequestError
-from relevo.lifecycle.walk import Outcome, Walk, answers
+from relevo.lifecycle import heldout
+from relevo.lifecycle.walk import Outcome, Walk
 from relevo.package import ModelPackage
-from relevo.package.values import to_json
 from relevo.records import Reason, Verdict
-from relevo.sql import quote
+from relevo.split import judging_part
 from relevo.texts import t
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from relevo.asof import Asked
@@ -36,128 +32,63 @@ SEED = 0
 
 
 def evaluate(walk: Walk) -> Outcome:
-    """Choose the best candidate and judge it on the held-out rows, beside baselines and the champion."""
-    fit = walk.best
-    with walk.workspace.scratch() as folder:
-        pack_.pack(
-            walk.definition,
-            walk.workspace.lake,
-            walk.tables,
-            fit,
-            folder,
-            data={},
-            metrics={},
-        )
-        draft = ModelPackage.load(folder)
-    test, train = walk.part("test"), walk.part("train")
-    probability = (
-        draft.score_matrix(encode_columns(draft.manifest.encoders, test.columns))
-        if draft.histories
-        else answers(draft, walk.requests("test"))
-    )
-    found = evaluate_.evaluate(probability, test.target, draft.threshold, seed=SEED)
+    """Judge the best candidate on the held-out rows, beside baselines and the champion."""
+    fit, held, train = walk.best, heldout.held_out(walk), walk.part("train")
+    target = held.rows.target
+    found = evaluate_.evaluate(held.probability, target, held.threshold, fold=held.fold, seed=SEED)
     baselines = evaluate_.baselines(
-        walk.training_set(train),
-        test.columns,
-        test.target,
-        metric=walk.definition.project.metric,
-        seed=SEED,
+        heldout.lessons(walk, held), target, metric=walk.definition.project.metric, seed=SEED
     )
     record = {
         "candidate": fit.candidate,
         "algorithm": fit.algorithm,
         "evaluation": found.to_json(),
         "baselines": {name: baseline.to_json() for name, baseline in baselines.items()},
-        "champion": _against_champion(walk, probability, draft.threshold),
-        "reference": profile_.profile(train.features, train.columns, probability),
-        "data": _data(walk, train, test),
+        "champion": heldout.against_champion(walk, held),
+        "reference": profile_.profile(train.features, train.columns, held.probability[0]),
+        "data": _data(walk, train, held.rows),
+        **heldout.kept(walk, held),
     }
     shown = {name: found.metrics[name].value for name in ("f1", "roc_auc", "pr_auc")}
+    words = {"name": fit.candidate, "rows": len(target), **shown}
     walk.tell(
         t(
             "{name}: F1 {f1:.3f}, ROC-AUC {roc_auc:.3f}, PR-AUC {pr_auc:.3f} on {rows:,} held-out rows",
-            name=fit.candidate,
-            rows=len(test.target),
-            **shown,
+            **words,
+        )
+        if found.repeats == 1
+        else t(
+            "{name}: F1 {f1:.3f}, ROC-AUC {roc_auc:.3f}, PR-AUC {pr_auc:.3f} out of fold on {rows:,} rows, mean of"
+            " {repeats} repeats",
+            repeats=found.repeats,
+            **words,
         )
     )
     output: dict[str, Any] = {"blob": walk.keep(record), "candidate": fit.candidate, "metrics": shown}
     return Outcome(
         output,
-        rows_in=len(train.target) + len(test.target),
-        rows_out=len(test.target),
+        rows_in=walk.examples.rows,
+        rows_out=len(target),
         bytes_in=walk.bytes_of(walk.examples),
         bytes_out=len(walk.workspace.blobs.get(output["blob"])),
     )
 
 
-def _data(walk: Walk, train: examples_.Examples, test: examples_.Examples) -> dict[str, Any]:
+def _data(walk: Walk, train: examples_.Examples, held: examples_.Examples) -> dict[str, Any]:
     found: dict[str, Any] = {
         "examples": walk.examples.id,
         "raw": walk.output("ingest")["snapshots"],
         "rows": len(train.target),
         "positive": int(train.target.sum()),
-        "held_out_rows": len(test.target),
+        "held_out_rows": len(held.target),
     }
     if walk.definition.examples.event_time is not None:
         found |= {
             "from": str(train.time.min()),
             "to": str(train.time.max()),
-            "held_out_to": str(test.time.max()),
+            "held_out_to": str(held.time.max()),
         }
     return found
-
-
-def _against_champion(walk: Walk, probability: Any, threshold: float) -> dict[str, Any] | None:
-    if walk.champion is None:
-        return None
-    version, champion = walk.champion
-    test = walk.part("test")
-    try:
-        theirs = _champion_answers(walk, champion, test)
-    except RequestError as error:
-        return {"version": version, "incomparable": str(error)[:500]}
-    paired = evaluate_.paired(
-        theirs,
-        champion.threshold,
-        probability,
-        threshold,
-        test.target,
-        walk.definition.project.metric,
-        seed=SEED,
-    )
-    return {"version": version, "paired": paired.to_json()}
-
-
-def _champion_answers(walk: Walk, champion: ModelPackage, test: examples_.Examples) -> Any:
-    """The champion's probabilities of the held-out rows, each asked at its time."""
-    if not champion.histories:
-        return answers(champion, _for_package(walk, champion))
-    for _ in _for_package(walk, champion):
-        pass  # raises when its contract refuses a row
-    made = walk.snapshots("history") if walk.definition.histories else {}
-    fields = ", ".join(f"request.{quote(name)}" for name in walk.definition.request.names)
-    with examples_.bound(walk.definition, walk.workspace.lake, walk.tables) as connection:
-        held = walk.examples
-        walk.workspace.lake.bind(connection, held.table, as_="examples", version=held.version)
-        connection.execute(
-            f"create temp table request as select _id, _time, {fields} from examples where _part = 'test'"
-        )
-        batch.bind_histories(connection, champion, walk.definition, walk.workspace.lake, made)
-        found: dict[str, float] = {}
-        for part in batch.scored(connection, champion, carry=("_id",)):
-            found.update(zip(map(str, part.carried["_id"]), part.probability.tolist(), strict=True))
-    return np.array([found[identity] for identity in test.ids])
-
-
-def _for_package(walk: Walk, package_: ModelPackage) -> Iterator[list[dict[str, Any]]]:
-    """The held-out requests as another package reads them: by alias, through its own validator."""
-    aliases = {field.name: field.alias for field in walk.definition.request.fields}
-    for part in walk.requests("test"):
-        yield [
-            validation.validate(package_.validators, {aliases[n]: to_json(v) for n, v in row.items()})
-            for row in part
-        ]
 
 
 def package(walk: Walk) -> Outcome:
@@ -197,11 +128,11 @@ def package(walk: Walk) -> Outcome:
 
 def _to_ask(walk: Walk, draft: ModelPackage) -> list[Asked]:
     """The critical cases, asked now, and held-out requests, each asked at its time."""
-    held_out = walk.asked("test", pack_.GOLDEN_ROWS)
+    held_out = walk.asked(judging_part(walk.definition.project.split), pack_.GOLDEN_ROWS)
     names = walk.definition.request.names
     cases = [{name: case.request[name] for name in names} for case in walk.definition.cases]
     with examples_.bound(walk.definition, walk.workspace.lake, walk.tables) as connection:
-        now = _newest(walk.asked("test", 1, newest=True))
+        now = _newest(walk.asked(judging_part(walk.definition.project.split), 1, newest=True))
         return asof.look_up(connection, draft, [*((case, now) for case in cases), *held_out])
 
 
@@ -299,7 +230,7 @@ def _cases(walk: Walk, package_: ModelPackage) -> list[judge_.CaseResult]:
     if not definition.cases:
         return []
     with examples_.bound(definition, walk.workspace.lake, walk.tables) as connection:
-        now = _newest(walk.asked("test", 1, newest=True))
+        now = _newest(walk.asked(judging_part(walk.definition.project.split), 1, newest=True))
         asked = asof.look_up(connection, package_, [(case.request, now) for case in definition.cases])
     rows = [package_.features(one.request, one.histories) for one in asked]
     decisions = (package_.score(rows) >= package_.threshold).tolist()

@@ -14,14 +14,19 @@ from relevo import ingest as ingest_
 from relevo import leaks as leaks_
 from relevo import nulls as nulls_
 from relevo import train as train_
-from relevo.lifecycle import batches
+from relevo.lifecycle import batches, heldout
 from relevo.lifecycle.judging import audit, evaluate, judge, package, register, release
 from relevo.lifecycle.walk import Outcome, Walk
+from relevo.split import RepeatedStratifiedSplit
 from relevo.texts import t
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from relevo.candidates import Candidate
     from relevo.definition import Definition
 
 
@@ -261,9 +266,8 @@ def _train(walk: Walk, place: int) -> Outcome:
             )
         )
 
-    fit = train_.train(
-        project.candidates[place], project.tuning, project.metric, data, progress=progress, run=walk.run.id
-    )
+    candidate = project.candidates[place]
+    fit = train_.train(candidate, project.tuning, project.metric, data, progress=progress, run=walk.run.id)
     walk.workspace.ledger.save_trials(list(fit.trials))
     for blob in fit.blobs.values():
         walk.workspace.blobs.put(blob)
@@ -274,6 +278,8 @@ def _train(walk: Walk, place: int) -> Outcome:
         "gap": fit.gap,
         "penalised": fit.penalised,
     }
+    if isinstance(project.split, RepeatedStratifiedSplit):
+        output["out_of_fold"] = _out_of_fold(walk, candidate, data, heldout.draws(walk, part))
     return Outcome(
         output,
         rows_in=len(part.target),
@@ -281,6 +287,17 @@ def _train(walk: Walk, place: int) -> Outcome:
         bytes_in=walk.bytes_of(walk.examples),
         bytes_out=sum(map(len, fit.blobs.values())),
     )
+
+
+def _out_of_fold(walk: Walk, candidate: Candidate, data: train_.TrainingSet, folds: NDArray[np.int64]) -> str:
+    """Make the candidate anew without each fold; gives the digest of its answers."""
+    project = walk.definition.project
+
+    def progress(done: int, total: int) -> None:
+        walk.tell(t("out of fold: {done} of {total}", done=done, total=total))
+
+    found = train_.out_of_fold(candidate, project.tuning, project.metric, data, folds, progress=progress)
+    return walk.keep(found.to_json())
 
 
 def _champion_digest(walk: Walk) -> str:
@@ -291,7 +308,9 @@ def _champion_digest(walk: Walk) -> str:
 def _evaluate_inputs(walk: Walk) -> Any:
     fits = [walk.output(f"train:{c.name}") for c in walk.definition.project.candidates]
     labels = [walk.definition.project.target.positive, walk.definition.project.target.negative]
-    return [walk.output("examples"), fits, labels, _champion_digest(walk), evaluate_.VERSION]
+    gate = walk.definition.project.gate
+    least = [gate.minimum_rows, gate.minimum_positives]
+    return [walk.output("examples"), fits, labels, _champion_digest(walk), least, evaluate_.VERSION]
 
 
 def inputs_digest(step: Planned, walk: Walk) -> str:

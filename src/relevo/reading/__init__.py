@@ -4,7 +4,7 @@
 rows. A damaged row comes out with ``_defect`` saying what is wrong and ``_line`` holding its text.
 """
 
-from relevo.reading.files import File, Layout, find, identity, in_force
+from relevo.reading.files import File, Layout, content, find, identity, in_force
 from relevo.reading.rows import DEFECT, LINE, RESERVED, ROW, Reading, inspect, read, retried
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "File",
     "Layout",
     "Reading",
+    "content",
     "find",
     "identity",
     "in_force",

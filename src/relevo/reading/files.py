@@ -86,7 +86,7 @@ def identity(source: Source) -> str:
     """
     match source:
         case Files():
-            how = _dialect(source)
+            how = [*_dialect(source), *([source.origin] if source.origin else [])]
         case Folder():
             how = ["folder", source.path, *_dialect(source.files)]
         case Query():
@@ -167,6 +167,13 @@ def is_utf8(encoding: str, path: Path) -> bool:
                 encoding=encoding,
             )
         ) from error
+
+
+def content(file: File, source: Files) -> str:
+    """What a file is known by: the digest of its bytes and, where rows say which file they stand in, of its name."""
+    with readable(file.path):
+        found = digests.of_file(file.path)
+    return digests.of_json([file.path.name, found]) if source.origin else found
 
 
 @contextmanager

@@ -69,7 +69,8 @@ def inspect(connection: DuckDBPyConnection, file: File, source: Files, contract:
         if file.format == "parquet"
         else _csv_layout(connection, file, source, contract)
     )
-    header.check(contract, layout.columns, place=str(file.path))
+    added = () if source.origin is None else (source.origin,)
+    header.check(contract, (*layout.columns, *added), place=str(file.path))
     return layout
 
 

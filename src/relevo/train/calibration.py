@@ -30,7 +30,9 @@ def platt(margin: Floats, target: NDArray[np.bool_]) -> tuple[float, float]:
     high, low = (positive + 1) / (positive + 2), 1 / (len(target) - positive + 2)
     wanted = np.where(target, high, low)
     # Newton's steps are best taken on a margin of unit size.
-    centre, scale = float(margin.mean()), float(margin.std()) or 1.0
+    centre, scale = float(margin.mean()), float(margin.std())
+    if scale <= CLOSE * max(1.0, abs(centre)):
+        scale = 1.0  # one margin for all, but for what rounding left: there is no slope to find
     unit = (margin - centre) / scale
     slope, shift = _newton(unit, wanted)
     if slope <= 0:

@@ -64,6 +64,12 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.target)
 
+    def take(self, rows: Numbers, fold: Numbers) -> TrainingSet:
+        """Some of the rows, by number, with folds of their own, of shape (len(rows),)."""
+        columns = {feature.name: taken(self.columns[feature.name], rows) for feature in self.features}
+        time = None if self.time is None else self.time[rows]
+        return TrainingSet(self.features, columns, self.target[rows], fold, time, self.gap)
+
     @cached_property
     def folds(self) -> tuple[tuple[Numbers, Numbers], ...]:
         """Row numbers (learned from, validated) of each fold."""
@@ -117,6 +123,11 @@ class TrainingSet:
             for feature in self.features
             if feature.type == "text"
         }
+
+
+def taken(column: Any, rows: Numbers) -> Any:
+    """Some values of a column, by row number; a list stays a list and an array an array, masked or not."""
+    return column[rows] if isinstance(column, np.ndarray) else [column[row] for row in rows.tolist()]
 
 
 def finite(matrix: Matrix) -> Matrix:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relevo.train import algorithms, calibration, encoders, threshold, tuning
@@ -16,8 +17,51 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from relevo.candidates import Candidate, Tuning
+    from relevo.encoding import Encoder
     from relevo.records import Trial
+    from relevo.train.algorithms import Model
     from relevo.train.data import TrainingSet
+    from relevo.train.tuning import Found
+
+
+@dataclass(frozen=True)
+class Made:
+    """The candidate's best trial, fitted on all rows it was given, with calibration ``a``, ``b`` and threshold."""
+
+    found: Found
+    trials: tuple[Trial, ...]
+    encoders: tuple[Encoder, ...]
+    model: Model
+    a: float
+    b: float
+    threshold: float
+
+
+def make(
+    candidate: Candidate,
+    budget: Tuning,
+    metric: str,
+    data: TrainingSet,
+    *,
+    progress: Callable[[Trial], None] | None = None,
+    run: str = "",
+    at_once: int | None = None,
+) -> Made:
+    """All that learns from outcomes; called within ``algorithms.steady``. ``at_once`` fits run side by side."""
+    algorithm = algorithms.get(candidate.algorithm)
+    parts = tuning.folds(data, seed=budget.seed)
+    found, trials = tuning.search(
+        candidate, algorithm, budget, metric, parts, progress=progress, run=run, at_once=at_once
+    )
+    rounds = scaled_rounds(found.rounds, [len(part.learned.target) for part in parts], len(data))
+    rounds = min(rounds, found.settings.get("n_estimators", rounds))
+    learned = encoders.learn(data, seed=budget.seed)
+    whole = Sample(learned.matrix, data.target)
+    model = algorithm.learn(whole, found.settings, seed=budget.seed, rounds=rounds)
+    a, b = calibration.platt(found.margin, found.target)
+    probability = calibration.probability(found.margin, a, b)
+    cut = min(1.0, threshold.best(probability, found.target, metric))
+    return Made(found, trials, learned.encoders, model, a, b, cut)
 
 
 def train(
@@ -35,34 +79,27 @@ def train(
     a model that has seen it. Raises ``TrainingError`` for settings that are unknown or cannot be fitted.
     """
     algorithm = algorithms.get(candidate.algorithm)
-    parts = tuning.folds(data, seed=budget.seed)
     with algorithms.steady():
-        found, trials = tuning.search(candidate, algorithm, budget, metric, parts, progress=progress, run=run)
-        rounds = scaled_rounds(found.rounds, [len(part.learned.target) for part in parts], len(data))
-        rounds = min(rounds, found.settings.get("n_estimators", rounds))
-        learned = encoders.learn(data, seed=budget.seed)
-        whole = Sample(learned.matrix, data.target)
-        model = algorithm.learn(whole, found.settings, seed=budget.seed, rounds=rounds)
-        native = model.native()
-    a, b = calibration.platt(found.margin, found.target)
-    probability = calibration.probability(found.margin, a, b)
+        made = make(candidate, budget, metric, data, progress=progress, run=run)
+        native = made.model.native()
+    found = made.found
     return Fit(
         candidate=candidate.name,
         algorithm=candidate.algorithm,
         metric=metric,
         settings=found.settings,
-        rounds=model.rounds,
-        encoders=learned.encoders,
+        rounds=made.model.rounds,
+        encoders=made.encoders,
         native=native,
         native_format=algorithm.FORMAT,
-        onnx=algorithm.to_onnx(native, len(learned.encoders)),
-        calibration={"a": a, "b": b},
-        threshold=min(1.0, threshold.best(probability, found.target, metric)),
+        onnx=algorithm.to_onnx(native, len(made.encoders)),
+        calibration={"a": made.a, "b": made.b},
+        threshold=made.threshold,
         score=found.score,
         training_score=found.training_score,
         gap=found.gap,
         penalised=found.penalised,
-        trials=trials,
+        trials=made.trials,
     )
 
 

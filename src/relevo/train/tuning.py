@@ -119,10 +119,12 @@ def search(
     *,
     progress: Callable[[Trial], None] | None = None,
     run: str = "",
+    at_once: int | None = None,
 ) -> tuple[Found, tuple[Trial, ...]]:
     """Try settings until the budget is spent; with ``seconds`` unset the clock has no part in it.
 
     The sampler is TPE (Bergstra et al. 2011), the pruner the median of earlier trials at the same fold.
+    ``at_once`` is how many folds are fitted side by side, by default as many as the processors bear.
     """
     if metric not in METRICS:
         raise TrainingError(
@@ -138,7 +140,7 @@ def search(
         started = time.perf_counter()
         drawn = study.ask()
         settings = {name: _draw(drawn, name, value, algorithm) for name, value in wanted.items()}
-        found = _validate(algorithm, settings, tuning, metric, parts, drawn)
+        found = _validate(algorithm, settings, tuning, metric, parts, drawn, at_once)
         if isinstance(found, Found):
             study.tell(drawn, found.penalised)
             if best is None or found.penalised > best.penalised:
@@ -201,6 +203,7 @@ def _validate(
     metric: str,
     parts: tuple[Fold, ...],
     drawn: Any,
+    at_once: int | None,
 ) -> Found | float:
     """Fit and validate every fold; a float, the score so far, when the trial was pruned."""
 
@@ -211,7 +214,7 @@ def _validate(
     margins: list[Floats] = []
     on_training: list[Floats] = []
     rounds: list[int] = []
-    for number, found in enumerate(_side_by_side(attempt, parts)):
+    for number, found in enumerate(_side_by_side(attempt, parts, at_once)):
         margins.append(found[0])
         on_training.append(found[1])
         rounds.append(found[2])
@@ -227,12 +230,18 @@ def _validate(
     return Found(settings, so_far, training_score, penalised, margin, target, tuple(rounds))
 
 
-def _side_by_side(attempt: Callable[[Fold], Attempt], parts: tuple[Fold, ...]) -> Iterator[Attempt]:
+def _side_by_side(
+    attempt: Callable[[Fold], Attempt], parts: tuple[Fold, ...], at_once: int | None
+) -> Iterator[Attempt]:
     """Attempt folds on all processors, each fit on its own thread; what comes out is as one after the other.
 
     A trial pruned between two rounds of folds leaves nothing running behind.
     """
-    workers = min(len(parts), algorithms.workers(max(len(part.learned.target) for part in parts)))
+    most = at_once or algorithms.workers(max(len(part.learned.target) for part in parts))
+    workers = min(len(parts), most)
+    if workers == 1:
+        yield from map(attempt, parts)
+        return
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(parts), workers):
             yield from list(pool.map(attempt, parts[start : start + workers]))
