@@ -8,7 +8,7 @@ import shutil
 import signal
 import time
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -20,6 +20,7 @@ from relevo.definition import load
 from relevo.errors import DataError, LedgerError
 from relevo.listing import Listing
 from relevo.package import ModelPackage
+from relevo.scores import period_of
 from relevo.texts import speaking
 from relevo.workspace import Workspace
 from support import weekly
@@ -238,6 +239,26 @@ def test_outcomes_that_are_known_already_are_noted(shop: Path) -> None:
         (datetime.combine(weekly.week(weekly.WEEKS - 1), datetime.min.time()), True),
         (datetime.combine(NEXT, datetime.min.time()), False),
     ]
+
+
+def test_a_period_is_named_by_its_day_and_by_the_time_where_there_is_one() -> None:
+    times = (datetime(2025, 1, 6), datetime(2025, 1, 6, 13, 30), datetime(2025, 1, 6, 13, 30, 0, 7))
+    assert [period_of(time) for time in times] == [
+        "2025-01-06",
+        "2025-01-06T133000",
+        "2025-01-06T133000.000007",
+    ]
+
+
+def test_a_period_may_begin_at_noon(shop: Path) -> None:
+    time = "(select max(week) + interval '7 days 12 hours 30 minutes' from purchases)"
+    old = "(select cast(max(week) + 7 as date) from purchases)"
+    write(shop, "population.sql", weekly.POPULATION.replace(old, time))
+    for _ in range(2):
+        assert score(shop).period == f"{NEXT}T123000"
+    noon = datetime.combine(NEXT, datetime.min.time()) + timedelta(hours=12, minutes=30)
+    query = "select _time, count(*) from scores where _period like '%T%' group by all"
+    assert recorded(shop, query) == [(noon, PAIRS)]
 
 
 def test_another_version_can_score_and_an_unknown_one_is_told(shop: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -28,7 +29,6 @@ from relevo.texts import t
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
 
     from duckdb import DuckDBPyConnection
     from numpy.typing import NDArray
@@ -90,11 +90,9 @@ def table_of(project: str) -> str:
 
 def period_of(time: datetime) -> str:
     """A period's name: its day, with the time of day unless that is midnight."""
-    return (
-        f"{time:%Y-%m-%d}"
-        if (time.hour, time.minute, time.second) == (0, 0, 0)
-        else f"{time:%Y-%m-%dT%H%M%S}"
-    )
+    if time.time() == datetime.min.time():
+        return f"{time:%Y-%m-%d}"
+    return f"{time:%Y-%m-%dT%H%M%S}" + (f".{time:%f}" if time.microsecond else "")
 
 
 def score_population(
