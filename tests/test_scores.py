@@ -17,13 +17,13 @@ import pytest
 from relevo import lifecycle
 from relevo.decide import expected_f1
 from relevo.definition import load
-from relevo.errors import DataError, LedgerError
+from relevo.errors import DataError, LedgerError, WorkspaceError
 from relevo.listing import Listing
 from relevo.package import ModelPackage
 from relevo.scores import period_of
 from relevo.texts import speaking
 from relevo.workspace import Workspace
-from support import weekly
+from support import project, weekly
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -265,6 +265,16 @@ def test_another_version_can_score_and_an_unknown_one_is_told(shop: Path) -> Non
     assert score(shop, version="1.0.0").version == "1.0.0"
     with pytest.raises(LedgerError, match=r"9\.9\.9"):
         score(shop, version="9.9.9")
+
+
+def test_too_little_memory_is_said_so(shop: Path) -> None:
+    """Nothing of DuckDB's own comes out, and the scores stay."""
+    before = recorded(shop)
+    text = weekly.POPULATION.replace("p.product_id", "p.product_id + 10 * u.i as product_id")
+    write(shop, "population.sql", text.replace("products p", "products p cross join range(200000) u(i)"))
+    with project.variables(RELEVO_MEMORY_LIMIT="30MB"), pytest.raises(WorkspaceError, match="memory_limit"):
+        score(shop)
+    assert recorded(shop) == before
 
 
 def test_a_project_without_a_population_is_told(shop: Path) -> None:
