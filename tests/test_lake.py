@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from relevo.errors import DataError, WorkspaceError
-from relevo.lake import Lake, explained
+from relevo.lake import Lake, explained, literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,6 +81,62 @@ def test_partitions_come_back_with_their_types(lake: Lake, engine: duckdb.DuckDB
     query = "select i, date '2017-01-01' + i::int as day, ['a/b é', null, 'c'][i] as p from range(1, 4) t(i)"
     lake.append("predictions", engine.sql(query), transaction="one", partition_by=["day", "p"])
     assert rows(lake, "predictions") == engine.execute(query).fetchall()
+
+
+def test_replacing_a_part_leaves_the_others_and_happens_in_one_commit(
+    lake: Lake, engine: duckdb.DuckDBPyConnection
+) -> None:
+    def put(period: str, query: str, transaction: str) -> int:
+        rows = engine.sql(f"select *, {literal(period)} as period from ({query})")
+        return lake.replace_part("scores/a", rows, column="period", value=period, transaction=transaction)
+
+    assert put("it's one", "select unnest([1, 2]) as x", "t1") == 0
+    assert put("two", "select 3 as x", "t2") == 1
+    assert put("it's one", "select 4 as x, 'new' as y", "t3") == 2
+    assert rows(lake, "scores/a") == [(3, "two", None), (4, "it's one", "new")]
+    assert rows(lake, "scores/a", version=1) == [(1, "it's one"), (2, "it's one"), (3, "two")]
+    assert put("two", "select 9 as x", "t2") == 1, "the same transaction writes once"
+    assert put("two", "select 5 as x where false", "t4") == 3
+    assert rows(lake, "scores/a") == [(4, "it's one", "new")]
+    foreign = engine.sql("select 1 as x, 'three' as period")
+    with pytest.raises(WorkspaceError, match="scores/a"):
+        lake.replace_part("scores/a", foreign, column="period", value="two", transaction="t5")
+    assert rows(lake, "scores/a") == [(4, "it's one", "new")]
+
+
+KILLED = """
+import os, signal, sys, duckdb
+from pathlib import Path
+from arro3.core import RecordBatchReader
+from relevo.lake import Lake
+lake = Lake(sys.argv[1], scratch=Path(sys.argv[1]) / "scratch")
+class Stream:
+    def __arrow_c_stream__(self, requested_schema=None):
+        reader = RecordBatchReader.from_arrow(
+            duckdb.sql("select i as x, random() as r, 'one' as period from range(1_000_000) t(i)"))
+        def batches():
+            for place, batch in enumerate(reader):
+                if place == 6:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                yield batch
+        return RecordBatchReader.from_batches(reader.schema, batches()).__arrow_c_stream__(requested_schema)
+lake.replace_part("scores/a", Stream(), column="period", value="one", transaction="killed")
+"""
+
+
+def test_a_process_killed_amid_a_replacement_leaves_the_old_part(
+    tmp_path: Path, lake: Lake, engine: duckdb.DuckDBPyConnection
+) -> None:
+    old = engine.sql("select 1 as x, 0.5 as r, 'one' as period")
+    lake.replace_part("scores/a", old, column="period", value="one", transaction="t1")
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, lake.root], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == -9, done.stderr
+    assert [(x, period) for x, _, period in rows(lake, "scores/a")] == [(1, "one")]
+    new = engine.sql("select 2 as x, 0.5 as r, 'one' as period")
+    lake.replace_part("scores/a", new, column="period", value="one", transaction="t2")
+    assert [(x, period) for x, _, period in rows(lake, "scores/a")] == [(2, "one")]
 
 
 def test_all_tables_are_bound_by_schema_and_name(lake: Lake, engine: duckdb.DuckDBPyConnection) -> None:

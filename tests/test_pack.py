@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from relevo import pack
+from relevo import Costs, pack
 from relevo.asof import Asked
 from support import small, stores
 
@@ -25,6 +27,19 @@ def test_the_package_answers_as_the_fit_and_carries_its_look_ups(made: stores.Ma
     assert set(package.lookups["holidays"]) == set(small.HOLIDAYS)
 
 
+def test_costs_fix_the_threshold_of_the_package_and_the_audit_agrees(
+    made: stores.Made, tmp_path: Path
+) -> None:
+    costs = Costs(false_positive=1, false_negative=4)
+    project = replace(made.definition.project, decision=costs)
+    package = replace(made, definition=replace(made.definition, project=project)).package(tmp_path / "p")
+    assert package.threshold == costs.threshold == 0.2
+    assert package.manifest.decision["rule"] == "costs"
+    answers = package.predict([small.request(random.Random(place)) for place in range(50)])
+    assert {answer.decision for answer in answers} == {True, False}
+    assert all(answer.decision == (answer.probability >= 0.2) for answer in answers)
+
+
 def test_packing_twice_gives_the_same_digest(made: stores.Made, tmp_path: Path) -> None:
     assert made.package(tmp_path / "one").digest == made.package(tmp_path / "two").digest
 
@@ -34,8 +49,6 @@ def test_other_clean_rows_of_a_look_up_give_another_digest(made: stores.Made, tm
     rows = connection.sql("select 'h' as _id, date '2017-02-02' as day, 'x' as name")
     version = made.lake.replace("clean/holidays", rows, transaction="another")
     connection.close()
-    from dataclasses import replace
-
     holidays = replace(made.clean["holidays"], version=version)
     other = replace(made, clean={**made.clean, "holidays": holidays})
     assert other.package(tmp_path / "two").digest != made.package(tmp_path / "one").digest
@@ -43,8 +56,6 @@ def test_other_clean_rows_of_a_look_up_give_another_digest(made: stores.Made, tm
 
 def test_golden_rows_are_what_the_package_answers(made: stores.Made, tmp_path: Path) -> None:
     package = made.package(tmp_path / "p")
-    import random
-
     rng = random.Random(1)
     requests = [small.request(rng) for _ in range(100)]
     requests[3]["destination"] = "no airport"  # what the contract refuses is no example

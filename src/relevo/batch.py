@@ -235,6 +235,8 @@ def _making(name: str) -> Iterator[None]:
     """Say which history a package's SQL cannot make from these tables."""
     try:
         yield
+    except duckdb.OutOfMemoryException:
+        raise
     except duckdb.Error as error:
         raise DataError(
             t(

@@ -13,7 +13,7 @@ from relevo import digest as digests
 from relevo import review as reviewing
 from relevo.casting import SQL_TYPES
 from relevo.ids import uuid7
-from relevo.lake import literal
+from relevo.lake import explained, literal
 from relevo.records import now
 from relevo.scores import PERIOD, running, table_of
 from relevo.sql import quote
@@ -90,7 +90,7 @@ def judge(
     if not set(definition.request.names) <= set(lake.columns(scores)):
         tell(t("The request has other fields than its former scores, which cannot be judged any more."))
         return 0
-    with lake.connect() as connection:
+    with explained(lake.root), lake.connect() as connection:
         for name, snapshot in clean.items():
             lake.bind(connection, snapshot.table, as_=name, version=snapshot.version)
         lake.bind(connection, scores, as_="_scores")

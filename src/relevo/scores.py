@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -20,7 +21,7 @@ from relevo import decide as decisions
 from relevo import listing as listings
 from relevo.errors import DataError
 from relevo.ids import uuid7
-from relevo.lake import first_line, literal
+from relevo.lake import explained, first_line, literal
 from relevo.records import now
 from relevo.sql import quote
 from relevo.sql.plan import TIME
@@ -28,7 +29,6 @@ from relevo.texts import t
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
 
     from duckdb import DuckDBPyConnection
     from numpy.typing import NDArray
@@ -90,11 +90,9 @@ def table_of(project: str) -> str:
 
 def period_of(time: datetime) -> str:
     """A period's name: its day, with the time of day unless that is midnight."""
-    return (
-        f"{time:%Y-%m-%d}"
-        if (time.hour, time.minute, time.second) == (0, 0, 0)
-        else f"{time:%Y-%m-%dT%H%M%S}"
-    )
+    if time.time() == datetime.min.time():
+        return f"{time:%Y-%m-%d}"
+    return f"{time:%Y-%m-%dT%H%M%S}" + (f".{time:%f}" if time.microsecond else "")
 
 
 def score_population(
@@ -112,11 +110,11 @@ def score_population(
 
     ``clean`` are the snapshots of the clean tables, ``histories`` those of the histories, by name. Rows
     that break the request's contract are counted in ``refused`` with their reasons. Raises ``DataError``
-    when the population has no row, several times, or one pair twice, and about the file of ``listing``.
+    when the population has no row, several times, or one pair twice, and about the file of ``listing``;
+    ``WorkspaceError`` when memory or disk do not suffice.
     """
     order = listings.order(package, listing) if listing else None
-    connection = lake.connect()
-    try:
+    with explained(lake.root), lake.connect() as connection:
         for name, snapshot in clean.items():
             lake.bind(connection, snapshot.table, as_=name, version=snapshot.version)
         drawn = _draw(connection, definition, package)
@@ -153,8 +151,6 @@ def score_population(
             lake_version=lake_version,
             listed=listings.write(connection, order, _shown(definition, package, drawn)) if order else None,
         )
-    finally:
-        connection.close()
 
 
 def holds(lake: Lake, project: str, inputs: str) -> bool:
@@ -217,9 +213,9 @@ def running(file: str) -> Iterator[None]:
     """Say of a project's query that stops at the rows that are there which one it was."""
     try:
         yield
+    except duckdb.OutOfMemoryException:
+        raise
     except duckdb.Error as error:
-        if isinstance(error, duckdb.OutOfMemoryException):
-            raise
         raise DataError(
             t(
                 "{file}: the query stops: {error}. Write it so that no row does that.",

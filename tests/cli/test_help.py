@@ -93,7 +93,7 @@ def test_the_version() -> None:
     ("words", "said"),
     [
         (["runn"], "No such command 'runn'"),
-        (["score", "a.csv"], "Missing argument 'OUT'"),
+        (["score", "a.csv"], "the one to write, OUT"),
         (["run", "--trials", "0"], "--trials"),
     ],
 )

@@ -216,7 +216,11 @@ def rollback(
     command(project, to, why, json=json)
 
 
-@app.command(help=t("Query the lake: raw.*, clean.*, quarantine.*, examples.* and predictions."))
+@app.command(
+    help=t(
+        "Query the lake: raw.*, clean.*, quarantine.*, history.*, examples.*, scores.*, reviews.* and predictions."
+    )
+)
 def sql(
     query: Annotated[str, typer.Argument(metavar="QUERY", help=t("One SQL query, read only."))],
     project: Of = HERE,

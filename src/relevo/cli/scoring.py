@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+import typer
+
 from relevo.cli.answering import released
 from relevo.cli.output import document, say
-from relevo.errors import DataError
 from relevo.texts import t
 from relevo.workspace import Workspace
 
@@ -36,9 +37,11 @@ def score(
         _population(source, destination, folder, version, choice, json=json)
         return
     if choice.positive or choice.top or choice.by:
-        raise DataError(t("--positive, --top and --by go with --population."))
+        raise typer.BadParameter(t("--positive, --top and --by go with --population."))
     if source is None or destination is None:
-        raise DataError(t("Name the file to score and the one to write, or give --population."))
+        raise typer.BadParameter(
+            t("Name the file to score, IN, and the one to write, OUT, or give --population.")
+        )
     _file(source, destination, folder, version, json=json)
 
 
@@ -83,10 +86,12 @@ def _listing(destination: Path | None, choice: Choice) -> Listing | None:
     from relevo.listing import Listing
 
     if choice.positive and choice.top:
-        raise DataError(t("Give --positive or --top, not both."))
+        raise typer.BadParameter(t("Give --positive or --top, not both."))
     if destination is None:
         if choice.positive or choice.top or choice.by:
-            raise DataError(t("--positive, --top and --by say what is written: name the file OUT too."))
+            raise typer.BadParameter(
+                t("--positive, --top and --by say what is written: name the file OUT too.")
+            )
         return None
     rows = "positive" if choice.positive else "top" if choice.top else "all"
     return Listing(path=destination, rows=rows, k=choice.top, by=choice.by or None)
