@@ -33,20 +33,24 @@ def place(folder: Path, made: Materialisation) -> Path:
     return folder / f"{made.sha256}{SUFFIX}"
 
 
+def fact(ledger: Ledger, project: str, history: Mapping[str, Any]) -> Materialisation | None:
+    """The newest materialisation of a manifest's entry; None when there is none."""
+    return ledger.materialisation(project, str(history["name"]), str(history["shape"]), layout(history))
+
+
 def facts(ledger: Ledger, package: ModelPackage) -> dict[str, Materialisation]:
     """The newest materialisation of each of a package's histories; raises ``PackageError`` when there is none."""
     found = {}
     for history in package.histories:
-        name = str(history["name"])
-        made = ledger.materialisation(package.manifest.project, name, str(history["shape"]), layout(history))
+        made = fact(ledger, package.manifest.project, history)
         if made is None:
             raise PackageError(
                 t(
                     "The history “{name}” is not at hand. `relevo run` in the project's folder makes it.",
-                    name=name,
+                    name=history["name"],
                 )
             )
-        found[name] = made
+        found[made.name] = made
     return found
 
 

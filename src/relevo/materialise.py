@@ -41,12 +41,7 @@ def materialise(workspace: Workspace, project: str, history: History, snapshot: 
 
     Nothing is done when the newest one was made of the same snapshot, and its file is whole.
     """
-
-    def bind(connection: DuckDBPyConnection) -> str:
-        workspace.lake.bind(connection, snapshot.table, as_=_TABLE, version=snapshot.version)
-        return quote(_TABLE)
-
-    return _made(workspace, project, history, snapshot.id, bind)
+    return _saved(workspace, [_of_table(workspace, project, history, snapshot)])[0]
 
 
 def recompute(
@@ -56,16 +51,7 @@ def recompute(
 
     Its SQL sees nothing but the lake. Raises ``duckdb.Error`` when the tables are no longer as it needs them.
     """
-    read = digests.of_json([history["shape"], {name: table.id for name, table in tables.items()}])
-
-    def bind(connection: DuckDBPyConnection) -> str:
-        for name, table in tables.items():
-            workspace.lake.bind(connection, table.table, as_=name, version=table.version)
-        workspace.lake.enclose(connection)
-        connection.execute(f"create temp table {_TABLE} as select * from (\n{history['sql']}\n)")
-        return quote(_TABLE)
-
-    return _made(workspace, project, history, read, bind)
+    return _saved(workspace, [_of_query(workspace, project, history, tables)])[0]
 
 
 def materialise_all(
@@ -78,6 +64,8 @@ def materialise_all(
     report: Callable[[str], None] | None = None,
 ) -> list[Materialisation]:
     """Bring every keyed file up to date: the project's, the champion's and those of the version before it.
+
+    They are recorded at one moment, so that nobody looks up histories of two states of the lake.
 
     ``histories`` are the project's entries, ``snapshots`` their tables in the lake by name, ``tables`` the
     clean tables. What a released package looks up in a way that the project no longer does is computed by the
@@ -92,10 +80,10 @@ def materialise_all(
         if same in done:
             continue
         if (name, shape) in shapes:
-            done[same] = materialise(workspace, project, history, snapshots[name])
+            done[same] = _of_table(workspace, project, history, snapshots[name])
             continue
         try:
-            done[same] = recompute(workspace, project, history, tables)
+            done[same] = _of_query(workspace, project, history, tables)
         except (RelevoError, duckdb.Error) as error:
             say(
                 t(
@@ -104,8 +92,9 @@ def materialise_all(
                     error=first_line(error),
                 )
             )
+    made = _saved(workspace, list(done.values()))
     sweep(workspace, project)
-    return list(done.values())
+    return made
 
 
 def sweep(workspace: Workspace, project: str) -> None:
@@ -139,6 +128,36 @@ def _released(workspace: Workspace, project: str, say: Callable[[str], None]) ->
             say(str(error))
 
 
+def _of_table(workspace: Workspace, project: str, history: History, snapshot: Snapshot) -> Materialisation:
+    def bind(connection: DuckDBPyConnection) -> str:
+        workspace.lake.bind(connection, snapshot.table, as_=_TABLE, version=snapshot.version)
+        return quote(_TABLE)
+
+    return _made(workspace, project, history, snapshot.id, bind)
+
+
+def _of_query(
+    workspace: Workspace, project: str, history: History, tables: Mapping[str, Snapshot]
+) -> Materialisation:
+    read = digests.of_json([history["shape"], {name: table.id for name, table in tables.items()}])
+
+    def bind(connection: DuckDBPyConnection) -> str:
+        for name, table in tables.items():
+            workspace.lake.bind(connection, table.table, as_=name, version=table.version)
+        workspace.lake.enclose(connection)
+        connection.execute(f"create temp table {_TABLE} as select * from (\n{history['sql']}\n)")
+        return quote(_TABLE)
+
+    return _made(workspace, project, history, read, bind)
+
+
+def _saved(workspace: Workspace, made: Sequence[Materialisation]) -> list[Materialisation]:
+    """Record those that are new."""
+    fresh = [one for one in made if not one.number]
+    numbered = iter(workspace.ledger.save_materialisations(fresh) if fresh else ())
+    return [one if one.number else next(numbered) for one in made]
+
+
 def _made(
     workspace: Workspace,
     project: str,
@@ -146,6 +165,7 @@ def _made(
     read: str,
     bind: Callable[[DuckDBPyConnection], str],
 ) -> Materialisation:
+    """The newest materialisation if nothing was read since, else a new file, not yet recorded."""
     name, shape, layout = str(history["name"]), str(history["shape"]), lookups.layout(history)
     last = workspace.ledger.materialisation(project, name, shape, layout)
     if last is not None and last.snapshot == read and _whole(workspace, last):
@@ -173,7 +193,7 @@ def _made(
             disk.publish(scratch / "rows", lookups.place(workspace.lookups, made))
     finally:
         connection.close()
-    return workspace.ledger.save_materialisation(made)
+    return made
 
 
 def _whole(workspace: Workspace, made: Materialisation) -> bool:

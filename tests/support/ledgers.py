@@ -175,7 +175,7 @@ class LedgerConformance:
         assert ledger.news(project) == ("0" * 64, 0)
         assert ledger.materialisation(project, "pairs", "s", "l") is None
         others = [replace(one, **{part: "x"}) for part in ("name", "shape", "layout")]  # type: ignore[arg-type]
-        made = [ledger.save_materialisation(m) for m in (one, replace(one, snapshot="b"), *others)]
+        made = ledger.save_materialisations([one, replace(one, snapshot="b"), *others])
         assert [replace(m, number=0) for m in made[:2]] == [one, replace(one, snapshot="b")]
         assert made[0].number < made[1].number < made[2].number
         assert ledger.materialisation(project, "pairs", "s", "l") == made[1]

@@ -7,9 +7,14 @@ import socket
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from relevo import lifecycle
+import orjson
+
+from relevo import lifecycle, lookups
 from relevo.cli.output import document, say, table
 from relevo.collect import collect
+from relevo.errors import PackageError
+from relevo.package import manifest as manifests
+from relevo.package.model import MANIFEST
 from relevo.texts import t
 from relevo.workspace import Workspace
 
@@ -45,6 +50,7 @@ def status(folder: Path, *, json: bool) -> None:
     steps = workspace.ledger.steps(runs[0].id) if runs else []
     data = _data(workspace, name)
     predictions = _predictions(workspace, name)
+    histories = _histories(workspace, champion)
     if json:
         document(
             {
@@ -53,6 +59,7 @@ def status(folder: Path, *, json: bool) -> None:
                 "run": asdict(runs[0]) if runs else None,
                 "steps": [asdict(step) for step in steps],
                 "data": data,
+                "histories": histories,
                 "predictions": predictions,
             }
         )
@@ -61,6 +68,8 @@ def status(folder: Path, *, json: bool) -> None:
     say(t("Champion: {version}", version=_described(champion) if champion else "-"))
     if data:
         table((t("table"), t("rows"), t("in quarantine")), [list(row.values()) for row in data])
+    if histories:
+        _looked_up(histories)
     if predictions:
         columns = (t("version"), t("predictions"), t("positive"), t("last"))
         table(columns, [list(row.values()) for row in predictions])
@@ -117,6 +126,32 @@ def _data(workspace: Workspace, name: str) -> list[dict[str, Any]]:
         if snapshot is not None:
             found.append({"table": place, "rows": snapshot.rows, "quarantined": snapshot.quarantined})
     return found
+
+
+def _histories(workspace: Workspace, champion: ModelVersion | None) -> list[dict[str, Any]]:
+    """What the champion looks up; a history whose keyed file was never made has its name alone."""
+    if champion is None:
+        return []
+    try:
+        manifest = (workspace.blobs.folder(champion.digest) / MANIFEST).read_bytes()
+    except PackageError:  # it is gone; whoever wants to answer by it says so
+        return []
+    found = []
+    for history in manifests.parse(orjson.loads(manifest)).histories:
+        made = lookups.fact(workspace.ledger, champion.project, history)
+        found.append(lookups.described(made) if made else {"name": history["name"]})
+    return found
+
+
+def _looked_up(histories: list[dict[str, Any]]) -> None:
+    columns = (t("history"), t("rows"), t("newest known at"), t("hours old"), t("digest"))
+    rows = []
+    for one in histories:
+        age = one.get("age_seconds")
+        hours = "-" if age is None else f"{age / 3600:.1f}"
+        digest = str(one.get("digest", ""))[: lookups.SHORT]
+        rows.append((one["name"], one.get("rows", "-"), one.get("newest_known_at") or "-", hours, digest))
+    table(columns, rows)
 
 
 def _predictions(workspace: Workspace, name: str) -> list[dict[str, Any]]:

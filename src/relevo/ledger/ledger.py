@@ -189,13 +189,16 @@ class Ledger:
 
     # Materialisations
 
-    def save_materialisation(self, made: Materialisation) -> Materialisation:
-        """Add a materialisation; gives it with its number."""
-        row = rows.to_row(made)
-        del row["number"]
+    def save_materialisations(self, made: Sequence[Materialisation]) -> list[Materialisation]:
+        """Add materialisations, all at one moment; gives them with their numbers."""
+        found = []
         with self._database.writing() as connection:
-            key = connection.execute(insert(materialisations), row).inserted_primary_key
-        return rows.materialisation({**row, "number": key[0] if key else 0})
+            for one in made:
+                row = rows.to_row(one)
+                del row["number"]
+                key = connection.execute(insert(materialisations), row).inserted_primary_key
+                found.append(rows.materialisation({**row, "number": key[0] if key else 0}))
+        return found
 
     def materialisations(self, project: str) -> list[Materialisation]:
         """List a project's materialisations, newest first."""
