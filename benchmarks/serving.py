@@ -87,11 +87,11 @@ def main() -> int:
 
 def measure(name: str, command: list[str], bodies: Path, rounds: int, amount: list[str]) -> Figures:
     """Start one service, ask it, and stop it."""
-    port = _free_port()
+    port = free_port()
     began = time.perf_counter()
-    process = _start(command, port)
+    process = start(command, port)
     try:
-        ready = _wait(process, port) - began
+        ready = wait(process, port) - began
         many = [_ask(port, 16, bodies, amount) for _ in range(rounds)]
         one = [_ask(port, 1, bodies, ["--seconds", "3"]) for _ in range(rounds)]
         memory = _memory(process.pid)
@@ -111,7 +111,8 @@ def measure(name: str, command: list[str], bodies: Path, rounds: int, amount: li
     )
 
 
-def _start(command: list[str], port: int, **more: Any) -> subprocess.Popen[bytes]:
+def start(command: list[str], port: int, **more: Any) -> subprocess.Popen[bytes]:
+    """Start a service on its core."""
     return subprocess.Popen(
         [part.format(port=port) for part in command],
         cwd=HERE,
@@ -121,14 +122,15 @@ def _start(command: list[str], port: int, **more: Any) -> subprocess.Popen[bytes
     )
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Find a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _wait(process: subprocess.Popen[bytes], port: int) -> float:
+def wait(process: subprocess.Popen[bytes], port: int) -> float:
     """Wait until the service is ready; returns when that was."""
     end = time.perf_counter() + 60
     while time.perf_counter() < end and process.poll() is None:
@@ -161,11 +163,11 @@ def _memory(pid: int) -> dict[str, int]:
 
 def imported(command: list[str], bodies: Path) -> set[str]:
     """Top-level modules that Relevo's serving process imports until it has answered and stopped."""
-    port = _free_port()
+    port = free_port()
     traced = [command[0], "-X", "importtime", *command[1:]]
-    process = _start(traced, port, stderr=subprocess.PIPE)
+    process = start(traced, port, stderr=subprocess.PIPE)
     try:
-        _wait(process, port)
+        wait(process, port)
         _ask(port, 1, bodies, ["--requests", "10"])
     finally:
         process.send_signal(signal.SIGTERM)
@@ -213,6 +215,11 @@ def judge(found: list[Figures], modules: set[str], help_: float, *, fail: bool) 
         (f"libraries of training imported {' '.join(strange)}".strip(), float(len(strange)), "<", 1.0),
         ("relevo --help, milliseconds", 1000 * help_, "<", 200.0),
     ]
+    return tell(promises, fail=fail)
+
+
+def tell(promises: list[tuple[str, float, str, float]], *, fail: bool) -> int:
+    """Print each promise with what was found; returns 1 when one is missed and ``fail`` is set."""
     missed = 0
     print()
     for name, value, sign, limit in promises:

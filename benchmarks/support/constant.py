@@ -36,8 +36,10 @@ class Constant(Predict):
 
 def serve(project: Path, port: int) -> None:
     """Serve the constant to whatever the contract of the released version accepts."""
-    app = create_app(Workspace.open(project), "flights", collect=False)
-    constant = Constant(app.journal, app.metrics, project="flights", alias="champion")
+    workspace = Workspace.open(project)
+    name = workspace.project_name()
+    app = create_app(workspace, name, collect=False)
+    constant = Constant(app.journal, app.metrics, project=name, alias="champion")
     assert app.predict.served is not None
     constant.swap(app.predict.served)
     app.predict = constant

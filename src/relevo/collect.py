@@ -51,6 +51,7 @@ select
     try_cast(line ->> '$.probability' as double) as probability,
     try_cast(line ->> '$.decision' as boolean) as decision,
     line ->> '$.label' as label,
+    line ->> '$.histories' as histories,
     case when tail <> '' and json_valid(tail) then tail else cast(line -> '$.request' as varchar) end as request
 from lines
 """

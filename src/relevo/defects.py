@@ -104,6 +104,7 @@ _SENTENCES: dict[str, Callable[[Field | None, Mapping[str, Any]], str]] = {
     "less_than": lambda _, c: t("must be less than {lt}.", **c),
     "less_than_equal": _bound(lambda c: t("must be at most {le}.", **c)),
     "int_parsing_size": lambda _, __: t("must fit in 64 bits."),
+    "whole_number": lambda _, __: t("must be {type}.", type=_type_name("integer")),
     "finite_number": lambda _, __: t("must be a finite number."),
     "timezone_naive": lambda _, __: t("must be a local time, without a time zone."),
     "feature": lambda _, __: t("this feature has no value for the request: something in it is out of range."),

@@ -101,6 +101,13 @@ class Lake:
         connection.execute("set enable_progress_bar = false")
         return connection
 
+    def enclose(self, connection: DuckDBPyConnection) -> None:
+        """Leave an engine nothing but the lake's files and its own scratch, for good."""
+        places = ", ".join(literal(str(place)) for place in (self.root, self.scratch))
+        connection.execute(f"set allowed_directories = [{places}]")
+        connection.execute("set enable_external_access = false")
+        connection.execute("set lock_configuration = true")
+
     def names(self) -> list[str]:
         """Names of all tables, in order."""
         root = Path(self.root)

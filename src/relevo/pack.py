@@ -58,7 +58,7 @@ def pack(
         encoders=fit.encoders,
         model=fit.onnx,
         lookups=_lookups(definition, lake, tables),
-        histories=_histories(definition),
+        histories=histories(definition),
         nulls=_nulls(definition),
         naive=definition.naive_sql,
         decision=_decision(project.decision),
@@ -96,7 +96,7 @@ def _lookups(
     return found
 
 
-def _histories(definition: Definition) -> list[dict[str, Any]]:
+def histories(definition: Definition) -> list[dict[str, Any]]:
     """What is looked up as of a time, and how it is made: its rows live beside the package."""
     made = {history.name: history for history in definition.histories}
     found = []

@@ -35,6 +35,29 @@ class Snapshot:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Materialisation:
+    """A keyed file of a history: the newest row of each key, for the columns that some package uses.
+
+    ``shape`` digests how the history is made, ``layout`` the columns kept, ``snapshot`` is what was read.
+    """
+
+    project: str
+    name: str
+    shape: str
+    layout: str
+    snapshot: str
+    sha256: str
+    """Of the file, which bears it as its name."""
+    rows: int
+    bytes: int
+    newest: str
+    """The latest ``known_at`` in it, as the data has it; empty when it has no rows."""
+    made_at: str
+    number: int = 0
+    """Rises with each that is recorded; 0 before."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Step:
     """One step of a run: what went in, what came out and what it cost."""
 

@@ -147,6 +147,11 @@ class Workspace:
         """Where the prediction journal's segments are."""
         return self.root / "log"
 
+    @property
+    def lookups(self) -> Path:
+        """Where the keyed files of histories are."""
+        return self.root / "lookups"
+
     @cached_property
     def blobs(self) -> Blobs:
         """Content-addressed blobs and model packages."""

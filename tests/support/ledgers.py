@@ -13,7 +13,7 @@ import pytest
 
 from relevo.errors import LedgerError
 from relevo.ids import uuid7
-from relevo.records import ModelVersion, Reason, Run, Snapshot, Step, Trial, Verdict, now
+from relevo.records import Materialisation, ModelVersion, Reason, Run, Snapshot, Step, Trial, Verdict, now
 
 if TYPE_CHECKING:
     from relevo.ledger import Ledger
@@ -164,6 +164,29 @@ class LedgerConformance:
         assert ledger.newest_snapshot("raw/departures", project=project) == one
         assert ledger.snapshot("b" * 64, project=project) == two
         assert ledger.snapshot("b" * 64, project="another") is None
+
+    def test_the_newest_materialisation_of_a_shape_and_layout_is_found(
+        self, ledger: Ledger, project: str
+    ) -> None:
+        one = Materialisation(
+            project=project, name="pairs", shape="s", layout="l", snapshot="a", sha256="f" * 64,
+            rows=3 << 40, bytes=5 << 40, newest="2024-12-30 00:00:00", made_at=now(),
+        )  # fmt: skip
+        assert ledger.news(project) == ("0" * 64, 0)
+        assert ledger.materialisation(project, "pairs", "s", "l") is None
+        others = [replace(one, **{part: "x"}) for part in ("name", "shape", "layout")]  # type: ignore[arg-type]
+        made = ledger.save_materialisations([one, replace(one, snapshot="b"), *others])
+        assert [replace(m, number=0) for m in made[:2]] == [one, replace(one, snapshot="b")]
+        assert made[0].number < made[1].number < made[2].number
+        assert ledger.materialisation(project, "pairs", "s", "l") == made[1]
+        assert ledger.materialisations(project) == made[::-1]
+        assert ledger.materialisations("another") == []
+        assert ledger.news(project) == ("0" * 64, made[-1].number)
+
+    def test_news_is_a_release_or_a_materialisation(self, released: Ledger, project: str) -> None:
+        assert released.news(project) == (released.token(project), 0)
+        released.release(project, "champion", "1.0.0", who="", why="", act="rollback")
+        assert released.news(project) == (released.releases(project)[-1].hash, 0)
 
     def test_a_version_is_found_by_number_and_by_digest(self, ledger: Ledger, project: str) -> None:
         version = a_version(project, "1.0.0")

@@ -7,7 +7,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from relevo import validation
+from relevo import lookups, validation
 from relevo.cli.output import document, say
 from relevo.errors import LedgerError, RequestError
 from relevo.online import FeatureError
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def released(workspace: Workspace, version: str = "") -> tuple[str, ModelPackage]:
-    """The champion's version and package, or another version's; raises ``LedgerError`` when there is none."""
+    """The champion's version and package, or another version's, with the newest histories.
+
+    Raises ``LedgerError`` when there is no such version, ``PackageError`` when its histories are not at hand.
+    """
     name = workspace.project_name()
     found = workspace.ledger.version(name, version) if version else workspace.ledger.champion(name)
     if found is None:
@@ -30,7 +33,9 @@ def released(workspace: Workspace, version: str = "") -> tuple[str, ModelPackage
             else t("Nothing was released yet.")
         )
         raise LedgerError(problem + " " + t("See `relevo versions`; `relevo run` makes one."))
-    return found.version, ModelPackage.load(workspace.blobs.folder(found.digest))
+    package = ModelPackage.load(workspace.blobs.folder(found.digest))
+    package.bind(lookups.newest(workspace, package))
+    return found.version, package
 
 
 def serve(folder: Path, host: str, port: int, *, json: bool) -> None:

@@ -13,7 +13,7 @@ import duckdb
 from relevo.cli.output import document, table
 from relevo.collect import collect
 from relevo.errors import DataError
-from relevo.lake import explained, literal
+from relevo.lake import explained
 from relevo.texts import t
 from relevo.workspace import Workspace
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from duckdb import DuckDBPyConnection
-
-    from relevo.lake import Lake
 
 READING = ("SELECT", "MULTI")
 """Kinds of statement that only read, when they are a subquery; MULTI is PIVOT."""
@@ -36,7 +34,7 @@ def sql(query: str, folder: Path, *, json: bool) -> None:
     connection = workspace.lake.connect()
     try:
         workspace.lake.bind_all(connection)
-        _enclose(connection, workspace.lake)
+        workspace.lake.enclose(connection)
         with explained(workspace.lake.scratch):
             result = connection.execute(_subquery(connection, query))
             names = [str(column[0]) for column in result.description or ()]
@@ -49,14 +47,6 @@ def sql(query: str, folder: Path, *, json: bool) -> None:
         document([dict(zip(names, row, strict=True)) for row in rows])
     else:
         table(names, rows)
-
-
-def _enclose(connection: DuckDBPyConnection, lake: Lake) -> None:
-    """Leave the engine nothing but the lake's files and its own scratch, for good."""
-    places = ", ".join(literal(str(place)) for place in (lake.root, lake.scratch))
-    connection.execute(f"set allowed_directories = [{places}]")
-    connection.execute("set enable_external_access = false")
-    connection.execute("set lock_configuration = true")
 
 
 def _subquery(connection: DuckDBPyConnection, query: str) -> str:

@@ -8,10 +8,15 @@ from dataclasses import asdict
 from json import loads
 from typing import TYPE_CHECKING, Any
 
-from relevo import lifecycle, outcomes
+import orjson
+
+from relevo import lifecycle, lookups, outcomes
 from relevo.cli.output import document, say, table
 from relevo.collect import collect
+from relevo.errors import PackageError
 from relevo.nulls import Counts, differing
+from relevo.package import manifest as manifests
+from relevo.package.model import MANIFEST
 from relevo.texts import t
 from relevo.workspace import Workspace
 
@@ -54,6 +59,7 @@ def status(folder: Path, *, json: bool) -> None:
     nulls = _nulls(workspace, name)
     predictions = _predictions(workspace, name)
     reviews = outcomes.read(workspace.lake, name)
+    histories = _histories(workspace, champion)
     if json:
         document(
             {
@@ -66,6 +72,7 @@ def status(folder: Path, *, json: bool) -> None:
                     table: {"pieces": [asdict(piece) for piece in pieces], "differing": differing(pieces)}
                     for table, pieces in nulls.items()
                 },
+                "histories": histories,
                 "predictions": predictions,
                 "reviews": reviews,
             }
@@ -77,6 +84,8 @@ def status(folder: Path, *, json: bool) -> None:
         table((t("table"), t("rows"), t("in quarantine")), [list(row.values()) for row in data])
     for name_, pieces in nulls.items():
         _tell_nulls(name_, differing(pieces))
+    if histories:
+        _looked_up(histories)
     if predictions:
         columns = (t("version"), t("predictions"), t("positive"), t("last"))
         table(columns, [list(row.values()) for row in predictions])
@@ -157,6 +166,32 @@ def _tell_nulls(table_: str, shares: Mapping[str, Sequence[float]]) -> None:
         if len(texts) > SHOWN:
             texts = [texts[0], "…", *texts[-SHOWN + 1 :]]
         say(f"  {column.ljust(width)}  {' → '.join(texts)}")
+
+
+def _histories(workspace: Workspace, champion: ModelVersion | None) -> list[dict[str, Any]]:
+    """What the champion looks up; a history whose keyed file was never made has its name alone."""
+    if champion is None:
+        return []
+    try:
+        manifest = (workspace.blobs.folder(champion.digest) / MANIFEST).read_bytes()
+    except PackageError:  # it is gone; whoever wants to answer by it says so
+        return []
+    found = []
+    for history in manifests.parse(orjson.loads(manifest)).histories:
+        made = lookups.fact(workspace.ledger, champion.project, history)
+        found.append(lookups.described(made) if made else {"name": history["name"]})
+    return found
+
+
+def _looked_up(histories: list[dict[str, Any]]) -> None:
+    columns = (t("history"), t("rows"), t("newest known at"), t("hours old"), t("digest"))
+    rows = []
+    for one in histories:
+        age = one.get("age_seconds")
+        hours = "-" if age is None else f"{age / 3600:.1f}"
+        digest = str(one.get("digest", ""))[: lookups.SHORT]
+        rows.append((one["name"], one.get("rows", "-"), one.get("newest_known_at") or "-", hours, digest))
+    table(columns, rows)
 
 
 def _predictions(workspace: Workspace, name: str) -> list[dict[str, Any]]:

@@ -9,8 +9,17 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 from relevo.errors import LedgerError
 from relevo.ledger import chain, rows
 from relevo.ledger.database import Database
-from relevo.ledger.tables import heads, releases, runs, snapshots, steps, trials, versions
-from relevo.records import ModelVersion, Release, Run, Snapshot, Step, Trial, now
+from relevo.ledger.tables import (
+    heads,
+    materialisations,
+    releases,
+    runs,
+    snapshots,
+    steps,
+    trials,
+    versions,
+)
+from relevo.records import Materialisation, ModelVersion, Release, Run, Snapshot, Step, Trial, now
 from relevo.texts import t
 
 if TYPE_CHECKING:
@@ -33,6 +42,12 @@ _CHAMPION = (  # built once: the server asks a few times a second
     .limit(1)
 )
 _TOKEN = select(heads.c.hash).where(heads.c.project == _project)
+_MADE = (
+    select(func.coalesce(func.max(materialisations.c.number), 0))
+    .where(materialisations.c.project == _project)
+    .scalar_subquery()
+)
+_NEWS = select(_MADE, select(heads.c.hash).where(heads.c.project == _project).scalar_subquery())
 _NEWEST = (
     select(releases)
     .where(releases.c.project == _project, releases.c.alias == _alias)
@@ -172,6 +187,33 @@ class Ledger:
         found = self._all(_newest_snapshot(project, table))
         return rows.snapshot(found[0]) if found else None
 
+    # Materialisations
+
+    def save_materialisations(self, made: Sequence[Materialisation]) -> list[Materialisation]:
+        """Add materialisations, all at one moment; gives them with their numbers."""
+        found = []
+        with self._database.writing() as connection:
+            for one in made:
+                row = rows.to_row(one)
+                del row["number"]
+                key = connection.execute(insert(materialisations), row).inserted_primary_key
+                found.append(rows.materialisation({**row, "number": key[0] if key else 0}))
+        return found
+
+    def materialisations(self, project: str) -> list[Materialisation]:
+        """List a project's materialisations, newest first."""
+        same = materialisations.c.project == project
+        query = select(materialisations).where(same).order_by(materialisations.c.number.desc())
+        return [rows.materialisation(row) for row in self._all(query)]
+
+    def materialisation(self, project: str, name: str, shape: str, layout: str) -> Materialisation | None:
+        """Return the newest materialisation of a history of this shape and layout."""
+        table = materialisations
+        same = (table.c.name == name) & (table.c.shape == shape) & (table.c.layout == layout)
+        query = select(table).where(table.c.project == project, same).order_by(table.c.number.desc()).limit(1)
+        found = self._all(query)
+        return rows.materialisation(found[0]) if found else None
+
     # Versions
 
     def add_version(self, version: ModelVersion) -> None:
@@ -264,6 +306,12 @@ class Ledger:
         """Return the hash of a project's newest release: it changes when, and only when, an alias moves."""
         with self._database.reading() as connection:
             return connection.execute(_TOKEN, {"project": project}).scalar() or chain.START
+
+    def news(self, project: str) -> tuple[str, int]:
+        """Return ``token`` and the number of the newest materialisation: what a server must follow."""
+        with self._database.reading() as connection:
+            number, token = connection.execute(_NEWS, {"project": project}).one()
+        return token or chain.START, number
 
     def at(self, project: str, alias: str, time: str | datetime) -> Release | None:
         """Return the release in force at ``time`` (UTC when it has no zone); None before the first."""

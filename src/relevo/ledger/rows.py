@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from relevo import digest as digests
 from relevo.errors import LedgerError
-from relevo.records import ModelVersion, Reason, Release, Run, Snapshot, Step, Trial, Verdict
+from relevo.records import Materialisation, ModelVersion, Reason, Release, Run, Snapshot, Step, Trial, Verdict
 from relevo.texts import t
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _JSON = {"plan", "output", "settings", "files", "reasons", "metrics", "verdict"}
 _RELEASE = tuple(field.name for field in fields(Release))
 
 
-def to_row(record: Run | Step | Trial | Snapshot | ModelVersion) -> dict[str, Any]:
+def to_row(record: Run | Step | Trial | Snapshot | Materialisation | ModelVersion) -> dict[str, Any]:
     """Columns of a record. Numbers that JSON lacks (NaN, infinity) become null."""
     row = asdict(record)
     for name, value in row.items():
@@ -51,6 +51,11 @@ def snapshot(row: Mapping[Any, Any]) -> Snapshot:
     values = _without(row, "number", "project")
     values["files"] = tuple((path, digest) for path, digest in json.loads(row["files"]))
     return Snapshot(**{**values, "reasons": json.loads(row["reasons"])})
+
+
+def materialisation(row: Mapping[Any, Any]) -> Materialisation:
+    """Read a materialisation back."""
+    return Materialisation(**row)
 
 
 def version(row: Mapping[Any, Any]) -> ModelVersion:

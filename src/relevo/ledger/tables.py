@@ -146,3 +146,20 @@ heads = Table(
     Column("hash", String(_ID), nullable=False),
 )
 """The newest release of each project: locks the chain while it grows, and betrays rows removed from its end."""
+
+materialisations = Table(
+    "relevo_materialisations",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("project", String(_NAME), nullable=False),
+    Column("name", String(_NAME), nullable=False),
+    Column("shape", String(_ID), nullable=False),
+    Column("layout", String(_ID), nullable=False),
+    Column("snapshot", String(_ID), nullable=False),
+    Column("sha256", String(_ID), nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("newest", String(40), nullable=False),
+    Column("made_at", String(40), nullable=False),
+    Index(None, "project", "number"),
+)

@@ -12,6 +12,7 @@ from relevo import examples as examples_
 from relevo import history as history_
 from relevo import ingest as ingest_
 from relevo import leaks as leaks_
+from relevo import materialise, pack
 from relevo import nulls as nulls_
 from relevo import train as train_
 from relevo.lifecycle import batches, heldout
@@ -43,7 +44,12 @@ class Planned:
 def plan(definition: Definition) -> tuple[Planned, ...]:
     """List the steps in an order that keeps every step behind what it needs."""
     trains = tuple(f"train:{candidate.name}" for candidate in definition.project.candidates)
-    timed = (Planned("history", ("clean",), history, _history_inputs),) if definition.histories else ()
+    timed = ()
+    if definition.histories:
+        timed = (
+            Planned("history", ("clean",), history, _history_inputs),
+            Planned("lookups", ("clean", "history"), look_ups),
+        )
     made = ("clean", "history") if timed else ("clean",)
     scored = definition.population is not None
     return (
@@ -176,6 +182,28 @@ def history(walk: Walk) -> Outcome:
         rows_out=rows,
         bytes_in=walk.bytes_of(*tables.values()),
         bytes_out=walk.bytes_of(*made.values()),
+    )
+
+
+def look_ups(walk: Walk) -> Outcome:
+    """Bring the keyed files up to date: the newest row of each key, for whoever answers one by one."""
+    made = materialise.materialise_all(
+        walk.workspace,
+        walk.definition.name,
+        pack.histories(walk.definition),
+        walk.snapshots("history"),
+        walk.snapshots("clean"),
+        report=walk.tell,
+    )
+    for one in made:
+        walk.tell(
+            t("{name}: {rows:,} keys, known until {newest}", name=one.name, rows=one.rows, newest=one.newest)
+        )
+    return Outcome(
+        {"files": [[one.name, one.sha256] for one in made]},
+        rows_in=sum(snapshot.rows for snapshot in walk.snapshots("history").values()),
+        rows_out=sum(one.rows for one in made),
+        bytes_out=sum(one.bytes for one in made),
     )
 
 

@@ -10,10 +10,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
-from relevo import __version__
+from relevo import __version__, lookups
 from relevo.serving import docs, openapi, problems
 from relevo.serving.collecting import backlog
 from relevo.serving.problems import Refusal
+from relevo.serving.recommend import Recommender
 from relevo.texts import speaking
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _PREDICT = "/v1/predict"
+RECOMMEND = "/v1/recommend/{key:path}"
 _WRONG_METHOD, _UNAVAILABLE = 405, 503
 
 
@@ -41,6 +43,8 @@ class Admin:
         for path in ("/health", "/ready", "/v1/model", "/metrics", "/openapi.json", "/docs"):
             endpoint = getattr(self, path.rpartition("/")[2].partition(".")[0])
             self.rest.add_api_route(path, endpoint, methods=["GET"], response_model=None)
+        self._recommender = Recommender(app.predict)
+        self.rest.add_api_route(RECOMMEND, self.recommend, methods=["GET"], response_model=None)
         self.rest.add_exception_handler(HTTPException, self._refused)
 
     async def health(self) -> Response:
@@ -68,8 +72,23 @@ class Admin:
         served = self._app.predict.served
         created = datetime.fromisoformat(served.version.created_at).timestamp() if served else 0.0
         info = _info(served) if served else None
-        text = self._app.metrics.text(info, created=created, backlog=backlog(self._logs))
+        text = self._app.metrics.text(
+            info, created=created, backlog=backlog(self._logs), lookups=_histories(served)
+        )
         return Response(text, media_type=_METRICS)
+
+    async def recommend(self, request: Request) -> Response:
+        """Answer with the likeliest items of one value."""
+        predict = self._app.predict
+        try:
+            found = await self._recommender(request.path_params["key"], request.query_params.get("k"))
+        except Refusal as refusal:
+            status, body = predict.refuse(refusal, request.scope)
+        except Exception:  # noqa: BLE001 - logged with its traceback; the caller is told its number
+            status, body = predict.fail(request.scope)
+        else:
+            return Response(found, media_type="application/json")
+        return _told(status, body)
 
     async def openapi(self, request: Request) -> Response:
         """FastAPI's document, with predict's entry and the summaries in the caller's language."""
@@ -79,7 +98,11 @@ class Admin:
             document = {
                 "openapi": "3.1.0",
                 "info": {"title": self._project, "version": served.version.version if served else "0"},
-                "paths": {_PREDICT: predict} | openapi.other_paths(self.rest.openapi()["paths"]),
+                "paths": {
+                    _PREDICT: predict,
+                    **openapi.recommend_path(self._recommender.shelf()),
+                    **openapi.other_paths(self.rest.openapi()["paths"]),
+                },
                 "components": {"schemas": {"Problem": openapi.problem_schema()}},
             }
             return Response(orjson.dumps(document), media_type="application/json")
@@ -98,7 +121,8 @@ class Admin:
         return _problem(Refusal("not-found"), request)
 
     def _none(self, request: Request) -> Response:
-        return _problem(Refusal("no-model", project=self._project, alias=self._alias), request)
+        note = self._app.follower.note
+        return _problem(Refusal("no-model", project=self._project, alias=self._alias, reason=note), request)
 
 
 def _language(request: Request) -> str:
@@ -107,6 +131,10 @@ def _language(request: Request) -> str:
 
 def _problem(refusal: Refusal, request: Request, headers: dict[str, str] | None = None) -> Response:
     status, body = problems.render(refusal, _language(request), None)
+    return _told(status, body, headers)
+
+
+def _told(status: int, body: bytes, headers: dict[str, str] | None = None) -> Response:
     if status == _UNAVAILABLE:
         headers = {"retry-after": "5"}
     return Response(body, status, headers, media_type="application/problem+json")
@@ -142,4 +170,11 @@ def _card(served: Served) -> dict[str, Any]:
         "features": [encoder.feature for encoder in manifest.encoders],
         "request": openapi.request_schema(manifest.request),
         "data": manifest.data,
+        "histories": [
+            {**shown, "missing": served.histories[shown["name"]].missing} for shown in _histories(served)
+        ],
     }
+
+
+def _histories(served: Served | None) -> list[dict[str, Any]]:
+    return [lookups.described(made) for made in served.made.values()] if served else []

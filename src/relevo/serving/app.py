@@ -65,7 +65,7 @@ class App:
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                route = getattr(scope.get("route"), "path", "other")
+                route = getattr(scope.get("route"), "path", "other").replace(":path}", "}")
                 self.metrics.requests[route, message["status"]] += 1
             await send(message)
 

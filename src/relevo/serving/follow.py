@@ -1,7 +1,9 @@
 """Following an alias: what it stands for is loaded beside the version that answers, then takes its place.
 
-Everything slow happens in a thread of its own; the event loop only exchanges one reference. A package that
-cannot be loaded is refused and the version before keeps answering; so it does while the ledger is away.
+Histories are followed alike: a newer keyed file comes with the version that answers, as one exchange. Everything
+slow happens in a thread of its own; the event loop only exchanges one reference. A package that cannot be
+loaded, or whose histories are absent or damaged, is refused and what answered before keeps answering; so it does
+while the ledger is away.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from relevo import lookups
 from relevo.errors import LedgerError, RelevoError
 from relevo.package import ModelPackage
 from relevo.serving.memory import give_back
@@ -19,6 +22,7 @@ from relevo.serving.served import Served
 from relevo.texts import t
 
 if TYPE_CHECKING:
+    from relevo.records import Materialisation, ModelVersion, Release
     from relevo.serving.collecting import Collector
     from relevo.serving.metrics import Metrics
     from relevo.serving.predict import Predict
@@ -47,7 +51,7 @@ class Follower:
         self._workspace, self._project, self._alias = workspace, project, alias
         self._predict, self._metrics, self._collector = predict, metrics, collector
         self._poll = poll
-        self._token = ""
+        self._news: tuple[str, int] | None = None
         self._again = 0.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="relevo-follow")
         self._task: asyncio.Task[None] | None = None
@@ -77,15 +81,32 @@ class Follower:
 
     def _ask(self) -> Served | None:
         ledger = self._workspace.ledger
-        token = ledger.token(self._project)
-        if token == self._token and not self._due():
+        news = ledger.news(self._project)
+        if news == self._news and not self._due():
             return None
         release = next(reversed(ledger.releases(self._project, self._alias)), None)
-        answering = self._predict.served
-        if release is None or (answering is not None and answering.version.version == release.version):
-            self._token, self._again = token, 0.0
+        version = self._version(release) if release is not None else None
+        self._news = news
+        if release is None or version is None:
+            self._again = 0.0
             return None
-        version = ledger.version(self._project, release.version)
+        answering = self._predict.served
+        same = answering is not None and answering.version.version == version.version
+        package = (
+            answering.package
+            if answering is not None and same
+            else ModelPackage.load(self._workspace.blobs.folder(version.digest))
+        )
+        made = lookups.facts(ledger, package)
+        if answering is not None and same and made == answering.made:
+            self._again = 0.0
+            return None
+        files = lookups.opened(self._workspace.lookups, package, made)
+        self._again = 0.0
+        return Served(package, version, release, files, made)
+
+    def _version(self, release: Release) -> ModelVersion:
+        version = self._workspace.ledger.version(self._project, release.version)
         if version is None:
             raise LedgerError(
                 t(
@@ -94,10 +115,7 @@ class Follower:
                     version=release.version,
                 )
             )
-        self._token = token
-        package = ModelPackage.load(self._workspace.blobs.folder(version.digest))
-        self._again = 0.0
-        return Served(package, version, release)
+        return version
 
     def _due(self) -> bool:
         return self._again > 0 and time.monotonic() >= self._again
@@ -130,12 +148,30 @@ class Follower:
                 await loop.run_in_executor(self._thread, give_back)
 
     def take(self, found: Served) -> None:
-        """Let a loaded version answer."""
+        """Let a loaded version, or the same with newer histories, answer."""
         before, version = self._predict.served, found.version.version
         self._predict.swap(found)
+        for name, made in found.made.items():
+            if before is None or before.made.get(name) != made:
+                _log.info("%s", _told(made))
         if before is None:
             _log.info("%s", t("Version {version} answers.", version=version))
             return
-        self._metrics.swaps += 1
         old = before.version.version
+        if old == version:
+            self._metrics.lookup_swaps += 1
+            return
+        self._metrics.swaps += 1
         _log.info("%s", t("Version {version} answers in place of {before}.", version=version, before=old))
+
+
+def _told(made: Materialisation) -> str:
+    seconds = lookups.age(made)
+    return t(
+        "The history {name} has {rows:,} rows, the newest known at {newest}, {hours:.1f} hours ago ({digest}).",
+        name=made.name,
+        rows=made.rows,
+        newest=made.newest or "-",
+        hours=(seconds or 0.0) / 3600,
+        digest=made.sha256[: lookups.SHORT],
+    )

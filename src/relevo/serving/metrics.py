@@ -7,10 +7,10 @@ import resource
 import time
 from bisect import bisect_left
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 """Upper bounds, in seconds, of the histogram of predict's time in this process."""
@@ -31,7 +31,10 @@ class Metrics:
         self.unknown_fields = 0
         self.batches = 0
         self.swaps = 0
+        self.lookup_swaps = 0
         self.refused_packages = 0
+        self.missing: dict[str, list[int]] = {}
+        """By history, how many unknown keys were asked for; each list counts on in the file that answers."""
         self.ledger_up = 1
 
     def answered(self, status: int, seconds: float) -> None:
@@ -40,8 +43,18 @@ class Metrics:
         self.seconds[bisect_left(BOUNDS, seconds)] += 1
         self.seconds_sum += seconds
 
-    def text(self, model: Mapping[str, object] | None, *, created: float, backlog: int) -> str:
-        """Write all of them; ``model`` describes the version that answers, made at ``created`` (Unix time)."""
+    def text(
+        self,
+        model: Mapping[str, object] | None,
+        *,
+        created: float,
+        backlog: int,
+        lookups: Sequence[Mapping[str, Any]] = (),
+    ) -> str:
+        """Write all of them; ``model`` describes the version that answers, made at ``created`` (Unix time).
+
+        ``lookups`` are its histories, as ``relevo.lookups.described``.
+        """
         lines: list[str] = []
         add = _Writer(lines)
         requests = (({"route": route, "status": status}, n) for (route, status), n in self.requests.items())
@@ -70,9 +83,15 @@ class Metrics:
             ),
             ("relevo_swaps_total", "counter", "Versions taken over since the start.", self.swaps),
             (
+                "relevo_lookup_swaps_total",
+                "counter",
+                "Newer histories taken over since the start.",
+                self.lookup_swaps,
+            ),
+            (
                 "relevo_refused_packages_total",
                 "counter",
-                "Packages that failed to load.",
+                "Packages, or histories of one, that failed to load.",
                 self.refused_packages,
             ),
             ("relevo_ledger_up", "gauge", "Whether the ledger answered when last asked.", self.ledger_up),
@@ -83,6 +102,7 @@ class Metrics:
         ]
         for name, kind, help_, value in single:
             add(name, kind, help_, [({}, value)])
+        self._lookups(add, lookups)
         if model is not None:
             add("relevo_model_info", "gauge", "The version that answers.", [(model, 1)])
             made: list[tuple[dict[str, object], float]] = [({}, created)]
@@ -94,6 +114,17 @@ class Metrics:
                 [({}, round(time.time() - created, 3))],
             )
         return "\n".join(lines) + "\n"
+
+    def _lookups(self, add: _Writer, lookups: Sequence[Mapping[str, Any]]) -> None:
+        ages = [(one["name"], one["age_seconds"]) for one in lookups if one["age_seconds"] is not None]
+        rows = [(one["name"], one["rows"]) for one in lookups]
+        missing = [(name, count[0]) for name, count in self.missing.items()]
+        for name, kind, help_, values in (
+            ("relevo_lookup_age_seconds", "gauge", "Since the newest row of a history was known.", ages),
+            ("relevo_lookup_rows", "gauge", "Keys of a history.", rows),
+            ("relevo_lookup_missing_total", "counter", "Unknown keys asked of a history.", missing),
+        ):
+            add(name, kind, help_, [({"lookup": lookup}, value) for lookup, value in values])
 
     def _histogram(self, lines: list[str]) -> None:
         name = "relevo_predict_seconds"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from relevo.serving.problems import KINDS
+from relevo.serving.recommend import MOST
 from relevo.texts import t
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from relevo.contract import Contract, Field
+    from relevo.serving.recommend import Shelf
     from relevo.serving.served import Served
 
 _TYPES: dict[str, dict[str, Any]] = {
@@ -127,12 +129,7 @@ def predict_path(served: Served | None, *, max_rows: int, max_body: int) -> dict
             },
         }
     }
-    for status in _REFUSALS:
-        titles = [kind.title() for kind in KINDS.values() if kind.status == status]
-        answers[str(status)] = {
-            "description": " ".join(titles),
-            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
+    answers |= _refused(_REFUSALS)
     return {
         "post": {
             "summary": t("Predict one row or a list of rows."),
@@ -147,6 +144,57 @@ def predict_path(served: Served | None, *, max_rows: int, max_body: int) -> dict
                 "content": {"application/json": {"schema": {"oneOf": [row, many]}}},
             },
             "responses": answers,
+        }
+    }
+
+
+def _refused(statuses: Iterable[int]) -> dict[str, Any]:
+    return {
+        str(status): {
+            "description": " ".join(kind.title() for kind in KINDS.values() if kind.status == status),
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in statuses
+    }
+
+
+def recommend_path(shelf: Shelf | None) -> dict[str, Any]:
+    """Entry of recommend by its path; none when the version that answers recommends nothing."""
+    if shelf is None:
+        return {}
+    by, item = shelf.by, shelf.item
+    brief = answer_schema(shelf.package.labels)
+    shown = {name: brief["properties"][name] for name in ("id", "probability", "decision", "label")}
+    entry = {"type": "object", "properties": {item.alias: field_schema(item), **shown}}
+    listed = {"type": "array", "items": {**entry, "required": list(entry["properties"])}}
+    answer = {by.alias: field_schema(by), "version": {"type": "string"}, "recommendations": listed}
+    k = {"type": "integer", "minimum": 1, "maximum": MOST, "default": shelf.k}
+    summary = t("The likeliest values of “{item}” for one “{by}”.", item=item.alias, by=by.alias)
+    schema = {"type": "object", "properties": answer, "required": list(answer)}
+    return {
+        f"/v1/recommend/{{{by.alias}}}": {
+            "get": {
+                "summary": summary,
+                "description": t("Every recommendation that is answered is logged as a prediction."),
+                "operationId": "recommend",
+                "parameters": [
+                    {
+                        "name": by.alias,
+                        "in": "path",
+                        "required": True,
+                        "schema": field_schema(by),
+                        "example": example(by),
+                    },
+                    {"name": "k", "in": "query", "description": t("How many."), "schema": k},
+                ],
+                "responses": {
+                    "200": {
+                        "description": t("The likeliest first."),
+                        "content": {"application/json": {"schema": schema}},
+                    },
+                    **_refused((422, 500, 503)),
+                },
+            }
         }
     }
 
@@ -183,6 +231,7 @@ def problem_schema() -> dict[str, Any]:
             "title": {"type": "string"},
             "status": {"type": "integer"},
             "detail": {"type": "string"},
+            "reason": {"type": "string", "description": t("What is wrong with the version to be taken.")},
             "problems": {"type": "array", "items": problem},
         },
         "required": ["type", "title", "status", "detail"],

@@ -84,9 +84,11 @@ class Predict:
         self._turn: _Turn | None = None
 
     def swap(self, served: Served) -> None:
-        """Let another version answer, from the next request on."""
+        """Let another version, or the same with other histories, answer from the next request on."""
         key = served.version.version, served.package.labels
         served.decided = self._metrics.predictions.setdefault(key, served.decided)
+        for name, file in served.histories.items():
+            file.misses = self._metrics.missing.setdefault(name, file.misses)
         self.served = served
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,12 +98,12 @@ class Predict:
         try:
             answer = await self._answer(scope, receive)
         except Refusal as refusal:
-            status, answer = self._refuse(refusal, scope)
+            status, answer = self.refuse(refusal, scope)
             kind = _PROBLEM
             if refusal.kind == "too-large":
                 await _read_away(receive)
         except Exception:  # noqa: BLE001 - logged with its traceback; the caller is told its number
-            status, answer = self._fail(scope)
+            status, answer = self.fail(scope)
             kind = _PROBLEM
         if answer is None:
             return  # the caller went away
@@ -192,7 +194,7 @@ class Predict:
         rows: list[Row] = []
         requests: list[bytes] = []
         try:
-            served = self._serving()
+            served = self.serving()
             for body in bodies:
                 try:
                     rows.append(served.features(parse(body), self._metrics))
@@ -206,7 +208,8 @@ class Predict:
             return [error] * (len(bodies) - len(found)) + [error if one is _OPEN else one for one in found]
         return [(next(answers) or _no_probability()) if one is _OPEN else one for one in found]
 
-    def _serving(self) -> Served:
+    def serving(self) -> Served:
+        """What answers; raises ``Refusal`` when nothing does."""
         if self.served is None:
             raise Refusal("no-model", project=self._project, alias=self._alias)
         return self.served
@@ -216,6 +219,15 @@ class Predict:
         ids, at = self._ids.take(len(rows))
         answers, lines = served.answer(ids, at, rows, requests)
         self._metrics.batches += 1
+        self._write(lines)
+        return answers
+
+    def logged(
+        self, served: Served, found: Sequence[float], requests: Sequence[bytes], ends: Sequence[bytes]
+    ) -> list[bytes]:
+        """Log n ≥ 1 probabilities with their requests and give their answers; raises ``Refusal``."""
+        ids, at = self._ids.take(len(found))
+        answers, lines = served.tell(ids, at, found, requests, ends)
         self._write(lines)
         return answers
 
@@ -229,7 +241,7 @@ class Predict:
 
     async def _many(self, received: list[Any]) -> bytes:
         """Answer a list, all by one version, letting other requests in between."""
-        served = self._serving()
+        served = self.serving()
         if len(received) > self._max_rows:
             raise Refusal("too-many-rows", limit=self._max_rows)
         rows = await self._features(served, received)
@@ -265,15 +277,17 @@ class Predict:
             raise Refusal("contract", defects=defects[:SHOWN], more=len(defects) > SHOWN)
         return rows
 
-    def _refuse(self, refusal: Refusal, scope: Scope) -> tuple[int, bytes]:
+    def refuse(self, refusal: Refusal, scope: Scope) -> tuple[int, bytes]:
+        """Count a refusal; gives its status and body."""
         self._metrics.refusals[refusal.kind] += 1
         contract = self.served.package.request if self.served else None
         return problems.render(refusal, problems.language(scope["headers"]), contract)
 
-    def _fail(self, scope: Scope) -> tuple[int, bytes]:
+    def fail(self, scope: Scope) -> tuple[int, bytes]:
+        """Log the exception in hand; gives the status and body of an answer that bears its number."""
         identity = self._ids.take(1)[0][0].decode()
         _log.exception("request %s failed", identity)
-        return self._refuse(Refusal("internal", id=identity), scope)
+        return self.refuse(Refusal("internal", id=identity), scope)
 
 
 def _no_probability() -> Refusal:

@@ -71,6 +71,11 @@ KINDS: dict[str, Kind] = {
         lambda: t("There is nothing here."),
         lambda _: t("Predictions are asked for with POST /v1/predict; /docs shows all there is."),
     ),
+    "no-recommend": Kind(
+        404,
+        lambda: t("The model recommends nothing."),
+        lambda _: t("Its project says what to recommend with Recommend(…) in project.py; this one does not."),
+    ),
     "method": Kind(
         405,
         lambda: t("This method is not for this path."),
@@ -149,6 +154,7 @@ def render(refusal: Refusal, code: str, contract: Contract | None) -> tuple[int,
             body["problems"] = [entry(defect, contract) for defect in refusal.defects]
         if refusal.more:
             body["more"] = True
-    if "id" in refusal.facts:
-        body["id"] = refusal.facts["id"]
+    for member in ("id", "reason"):
+        if refusal.facts.get(member):
+            body[member] = refusal.facts[member]
     return kind.status, orjson.dumps(body)

@@ -8,6 +8,7 @@ import orjson
 from pydantic_core import ValidationError
 
 from relevo import defects
+from relevo.lookups import SHORT
 from relevo.online import FeatureError
 from relevo.records import now
 from relevo.serving.problems import Refusal
@@ -15,37 +16,55 @@ from relevo.serving.problems import Refusal
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from relevo.keyed import KeyedFile
     from relevo.package import ModelPackage
-    from relevo.records import ModelVersion, Release
+    from relevo.records import Materialisation, ModelVersion, Release
     from relevo.serving.metrics import Metrics
 
 Row = tuple[Any, ...]
 
 
 class Served:
-    """A package under the version and the release that brought it."""
+    """A package under the version and the release that brought it, with the histories that it looks up.
 
-    def __init__(self, package: ModelPackage, version: ModelVersion, release: Release) -> None:
+    ``made`` says what the ``histories`` are, both by name; neither changes as long as this answers.
+    """
+
+    def __init__(
+        self,
+        package: ModelPackage,
+        version: ModelVersion,
+        release: Release,
+        histories: Mapping[str, KeyedFile],
+        made: Mapping[str, Materialisation],
+    ) -> None:
         self.package = package
         self.version = version
         self.release = release
+        self.histories = histories
+        self.made = made
         self.loaded_at = now()
         self.decided = [0, 0]
         """Answers so far, negative and positive."""
         self._validate = package.validators.one.validate_python
         self._fields = len(package.request.fields)
-        self._compute, self._lookups = package.online, package.lookups
+        self._compute = package.online
+        self._lookups: dict[str, Any] = {**package.static, **histories}
         dumps = orjson.dumps
-        self._logged_middle = b'"project":%b,"version":%b,"digest":%b,"probability":' % (
+        looked_up = {name: one.sha256[:SHORT] for name, one in sorted(made.items())}
+        self._logged_middle = b'"project":%b,"version":%b,"digest":%b,%b"probability":' % (
             dumps(version.project),
             dumps(version.version),
             dumps(version.digest),
+            b'"histories":%b,' % dumps(looked_up) if looked_up else b"",
         )
         decided = [
             b',"decision":%b,"label":%b' % (dumps(bool(positive)), dumps(label))
             for positive, label in enumerate(package.labels)
         ]
         self._logged_end = [b'%b,"request":' % part for part in decided]
+        self.brief = [b"%b}" % part for part in decided]
+        """How an answer ends that stands in a list of one version's."""
         self._answer_end = [
             b'%b,"threshold":%b,"version":%b}' % (part, dumps(package.threshold), dumps(version.version))
             for part in decided
@@ -70,6 +89,10 @@ class Served:
             metrics.unknown_fields += len(row) - self._fields
         return features
 
+    def compute(self, row: Mapping[str, Any]) -> Row:
+        """Compute a validated row's features; raises ``FeatureError``."""
+        return self._compute(row, self._lookups)
+
     def answer(
         self, ids: Sequence[bytes], at: bytes, rows: Sequence[Row], requests: Sequence[bytes]
     ) -> tuple[list[bytes], bytes]:
@@ -77,7 +100,17 @@ class Served:
 
         A row for which the model has no probability (an infinite feature) has an empty answer and no line.
         """
-        found = self.package.score(rows).tolist()
+        return self.tell(ids, at, self.package.score(rows).tolist(), requests, self._answer_end)
+
+    def tell(
+        self,
+        ids: Sequence[bytes],
+        at: bytes,
+        found: Sequence[float],
+        requests: Sequence[bytes],
+        ends: Sequence[bytes],
+    ) -> tuple[list[bytes], bytes]:
+        """Write the answers' JSON and the journal's lines for probabilities; ``ends`` are (negative, positive)."""
         threshold, dumps = self.package.threshold, orjson.dumps
         middle = b'"at":"%b",%b' % (at, self._logged_middle)
         answers: list[bytes] = []
@@ -90,7 +123,7 @@ class Served:
             decision = probability >= threshold
             positives += decision
             shown = dumps(probability)
-            answers.append(b'{"id":"%b","probability":%b%b' % (identity, shown, self._answer_end[decision]))
+            answers.append(b'{"id":"%b","probability":%b%b' % (identity, shown, ends[decision]))
             lines.append(
                 b'{"id":"%b",%b%b%b%b}\n' % (identity, middle, shown, self._logged_end[decision], request)
             )
