@@ -44,7 +44,7 @@ class Planned:
 def plan(definition: Definition) -> tuple[Planned, ...]:
     """List the steps in an order that keeps every step behind what it needs."""
     trains = tuple(f"train:{candidate.name}" for candidate in definition.project.candidates)
-    timed = ()
+    timed: tuple[Planned, ...] = ()
     if definition.histories:
         timed = (
             Planned("history", ("clean",), history, _history_inputs),
