@@ -84,6 +84,14 @@ def test_per_run_takes_so_many_and_a_run_that_ended_early_counts(place: Place, t
     assert len(place.ids()) == 30
 
 
+def test_per_run_holds_after_a_run_from_elsewhere(place: Place, three: Provider) -> None:
+    source = Batches(three.url, per_run=1)
+    place.ingest(source)
+    (place.root / "a.csv").write_text(header_and_rows(90, 5))
+    assert place.ingest(Files("a.csv")).rows == 5
+    assert place.ingest(source).rows == 20
+
+
 def test_the_order_of_batches_is_that_of_their_numbers(place: Place, provider: Provider) -> None:
     for number in range(8, 13):
         provider.hand_out(number, Reply(header_and_rows(number * 10, 1)))

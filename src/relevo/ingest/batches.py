@@ -66,21 +66,15 @@ def collect(source: Batches, raw: Raw) -> list[Piece]:
             try:
                 more = _take(source, service, number, raw, taken, folder)
             except (DataError, WorkspaceError) as error:
-                said = str(error).replace(str(folder / BODY), service.at(number))
-                raise type(error)(
-                    f"{said.replace(str(folder / LINES), service.at(number))} {_kept(number, source)}"
-                ) from error
+                said = str(error)
+                for path in (folder / BODY, folder / LINES):
+                    said = said.replace(str(path), service.at(number))
+                raise type(error)(f"{said} {_kept(number, source)}") from error
         if not more:
             break
         number, left = number + 1, None if left is None else left - 1
     if number == first and not known:
-        raise DataError(
-            t(
-                "{url}: there is no batch {number}.",
-                url=service.shown.replace(NUMBER, str(number)),
-                number=number,
-            )
-        )
+        raise DataError(t("{url}: there is no batch {number}.", url=service.at(number), number=number))
     return sorted(raw.pieces(), key=lambda piece: int(piece.batch))
 
 
@@ -115,9 +109,13 @@ def _service(source: Batches) -> Service:
 
 
 def _since(raw: Raw, known: list[Piece]) -> int:
-    """How many batches a run took that then ended before its snapshot was recorded: they are of this one."""
+    """How many batches a run took that then ended before its snapshot was recorded: they are of this one.
+
+    A recorded snapshot that has none of them was of another source.
+    """
     recorded = {content for _, content in raw.previous.files} if raw.previous else set()
-    return len([piece for piece in known if piece.digest not in recorded])
+    new = [piece for piece in known if piece.digest not in recorded]
+    return 0 if recorded and len(new) == len(known) else len(new)
 
 
 def _transaction(raw: Raw, number: int) -> str:
