@@ -55,7 +55,7 @@ def test_no_example_sees_a_row_known_later_than_itself(
     tables = tables_of(definition, lake)
     made = history.make(definition, lake, tables)
     proof = leaks.prove(
-        definition, lake, tables, leaks.of_histories(definition) + leaks.of_examples(definition)
+        definition, lake, tables, leaks.of_histories(definition, made) + leaks.of_examples(definition)
     )
     assert len(proof.cuts) >= 4
     found = examples.make(definition, lake, {**tables, **made})
@@ -107,7 +107,7 @@ def test_a_history_that_sees_the_future_is_refused(
     lake = Lake(tmp_path / "lake", scratch=tmp_path / "scratch")
     tables = tables_of(definition, lake)
     with pytest.raises(DataError, match=r"history\.sql sees the future") as refused:
-        leaks.prove(definition, lake, tables, leaks.of_histories(definition))
+        leaks.prove(definition, lake, tables, leaks.of_histories(definition, {}))
     assert named in str(refused.value)
 
 

@@ -2,7 +2,8 @@
 
 The clean tables are cut at several moments: only rows known by then are left. Every query is computed again
 on the cut tables. A row that says it was known by then must be there as it is on the whole tables; one that
-differs was made with knowledge from later, whatever its stamp says.
+differs was made with knowledge from later, whatever its stamp says. Which times a query of examples takes (the
+newest twelve weeks, say) may move with the data: examples are compared at the times that both have.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
     from relevo.lake import Lake
     from relevo.records import Snapshot
 
-VERSION = 1
+VERSION = 2
 """Raised when the same inputs would be proven otherwise."""
-SHARES = (0.1, 0.5, 0.9)
-"""Where the known times are cut, as shares of the distinct ones."""
+SHARES = (0.1, 0.75)
+"""Where the rows' stamps are cut, as shares of the distinct ones."""
 LATEST = 2
 """How many of the rows that came latest are cut off just before they were known."""
 ROUNDING = 1e-9
@@ -47,17 +48,22 @@ class Proof:
 
 @dataclass(frozen=True)
 class Query:
-    """A query to prove: ``key`` names its rows, and ``known_at`` says when the ``values`` beside it were known."""
+    """A query to prove: ``key`` names its rows, and ``known_at`` says when the ``values`` beside it were known.
+
+    ``made`` is its result, where the lake has it; ``times`` the column whose values may differ.
+    """
 
     file: str
     sql: str
     key: tuple[str, ...]
     known_at: str
     values: tuple[Column, ...]
+    made: Snapshot | None = None
+    times: str = ""
 
 
-def of_histories(definition: Definition) -> list[Query]:
-    """The histories' queries."""
+def of_histories(definition: Definition, made: Mapping[str, Snapshot]) -> list[Query]:
+    """The histories' queries, with the tables that they made."""
     return [
         Query(
             history.relation.file,
@@ -65,6 +71,7 @@ def of_histories(definition: Definition) -> list[Query]:
             (*history.key, history.known_at),
             history.known_at,
             history.values,
+            made.get(history.name),
         )
         for history in definition.histories
     ]
@@ -78,7 +85,8 @@ def of_examples(definition: Definition) -> list[Query]:
     known_at = str(project.target.known_at)
     key = (*definition.request.names, project.examples.time)
     values = [Column(f.name, f.type) for f in rows.contract.fields if f.name not in (*key, known_at)]
-    return [Query(project.examples.sql, rows.sql, key, known_at, tuple(values))]
+    time = project.examples.time
+    return [Query(project.examples.sql, rows.sql, key, known_at, tuple(values), times=time)]
 
 
 def prove(
@@ -91,14 +99,18 @@ def prove(
         for table, snapshot in clean.items():
             lake.bind(connection, snapshot.table, as_=table, version=snapshot.version)
         for number, query in enumerate(queries):
-            compute(connection, f"whole{number}", query.file, query.sql)
-        cuts = _cuts(connection, definition, clean) if queries else []
+            if query.made is None:
+                compute(connection, f"whole{number}", query.file, query.sql)
+            else:
+                lake.bind(connection, query.made.table, as_=f"made{number}", version=query.made.version)
+                connection.execute(f"create temp view whole{number} as from made{number}")
+        cuts = _cuts(connection, definition, clean, queries)
         connection.execute("create schema cut")
         for cut in cuts:
             _cut(connection, definition, clean, cut)
             for number, query in enumerate(queries):
                 compute(connection, "part", query.file, query.sql)
-                compared += _compare(connection, query, f"whole{number}", cut)
+                compared += _compare(connection, query, f"temp.whole{number}", cut)
                 connection.execute("drop table temp.part")
             connection.execute("set search_path = 'main'")
     finally:
@@ -107,23 +119,28 @@ def prove(
 
 
 def _cuts(
-    connection: DuckDBPyConnection, definition: Definition, clean: Mapping[str, Snapshot]
+    connection: DuckDBPyConnection,
+    definition: Definition,
+    clean: Mapping[str, Snapshot],
+    queries: Sequence[Query],
 ) -> list[datetime]:
+    """Moments at shares of the stamps there are, and just before the rows that came latest were known."""
     found: set[datetime] = set()
-    for table in definition.project.tables:
-        known = known_sql(table, definition.contracts[table.name])
-        if known is None or table.name not in clean:
-            continue
-        source = quote(table.name)
+    stamps = " union ".join(
+        f"select cast({quote(query.known_at)} as timestamp) as known from whole{number}"
+        for number, query in enumerate(queries)
+    )
+    if stamps:
         shares = ", ".join(str(share) for share in SHARES)
         ((moments,),) = connection.execute(
-            f"select quantile_disc(known, [{shares}]) from (select distinct {known} as known from {source})"
-            " where known is not null"
+            f"select quantile_disc(known, [{shares}]) from ({stamps}) where known is not null"
         ).fetchall()
         found.update(moments or ())
-        if table.known_at and table.event_time and table.known_at != table.event_time:
+    for table in definition.project.tables:
+        if table.name in clean and table.known_at and table.event_time and table.known_at != table.event_time:
+            known = known_sql(table, definition.contracts[table.name])
             late = connection.execute(
-                f"select {known} from {source} where {known} is not null"
+                f"select {known} from {quote(table.name)} where {known} is not null"
                 f" order by {known} - cast({quote(table.event_time)} as timestamp) desc limit {LATEST}"
             ).fetchall()
             found.update(moment - timedelta(microseconds=1) for (moment,) in late)
@@ -152,6 +169,10 @@ def _compare(connection: DuckDBPyConnection, query: Query, whole: str, cut: date
     """Compare the rows known by ``cut``; gives how many there are."""
     alike = " and ".join(f"w.{quote(name)} is not distinct from p.{quote(name)}" for name in query.key)
     known = f"coalesce(w.{quote(query.known_at)}, p.{quote(query.known_at)}) <= timestamp '{cut}'"
+    if query.times:
+        time = quote(query.times)
+        both = f"select {time} from {whole} intersect select {time} from temp.part"
+        known += f" and coalesce(w.{time}, p.{time}) in ({both})"
     absent = f"(w.{quote(query.known_at)} is null or p.{quote(query.known_at)} is null)"
     differs = [f"(not {absent} and {_differs(column)})" for column in query.values]
     counts = ", ".join(f"count(*) filter ({test})" for test in [absent, *differs])
@@ -160,7 +181,7 @@ def _compare(connection: DuckDBPyConnection, query: Query, whole: str, cut: date
     ((rows, *found, example),) = connection.execute(
         f"""select count(*), {counts}, any_value([{", ".join(f"cast({key} as varchar)" for key in keys)}])
             filter ({any_of})
-        from temp.{quote(whole)} w full join temp.part p on {alike} where {known}"""
+        from {whole} w full join temp.part p on {alike} where {known}"""
     ).fetchall()
     if any(found):
         raise DataError(_leak(query, found, example, cut))

@@ -167,7 +167,9 @@ def history(walk: Walk) -> Outcome:
     """Compute what was known when, and prove that no row of it holds what was known later."""
     tables = walk.snapshots("clean")
     made = history_.make(walk.definition, walk.workspace.lake, tables)
-    proof = leaks_.prove(walk.definition, walk.workspace.lake, tables, leaks_.of_histories(walk.definition))
+    proof = leaks_.prove(
+        walk.definition, walk.workspace.lake, tables, leaks_.of_histories(walk.definition, made)
+    )
     for name, snapshot in made.items():
         walk.workspace.ledger.save_snapshot(snapshot, project=walk.definition.name)
         walk.tell(t("{name}: {rows:,} rows", name=name, rows=snapshot.rows))
