@@ -44,7 +44,7 @@ STEPS = {
 project = Project(
     name="reggaeton",
     description="Is this song reggaeton?",
-    tables=[Table("songs", Listed, Files("data/*.csv", origin="file"))],
+    tables=[Table("songs", Listed, Files("data/*.csv", origin="file"), nulls=["NA"])],
     request=Song,
     features="features.sql",
     # data_test.csv has no label: its songs are clean rows without an outcome.

@@ -80,7 +80,7 @@ def rows(positives: int, negatives: int, seed: int) -> tuple[list[list[object]],
         for _ in range(negatives - nulls - copies)
     ]
     others += [list(row) for row in rng.sample(others, copies)]
-    others += [[0, *[""] * len(FEATURES)] for _ in range(nulls)]
+    others += [[0, *["NA"] * len(FEATURES)] for _ in range(nulls)]
     rng.shuffle(others)
     return own, others
 

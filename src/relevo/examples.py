@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 VERSION = 3
 """Raised when the same inputs would give other examples."""
 CARRIED = ("_id", "_time", "_group", "_part", "_fold", "_target", "_content", "_asked")
-"""``_content`` and ``_asked`` are digests of what the row says and of what its request asks."""
+"""``_content`` is a digest of what the row says; ``_asked``, of what its request asks, is there for repeats only."""
 SEVERAL, SHARED = 100, 0.02
 """An entity's id has this many values at least, and this share of the rows have one that comes again."""
 SCATTERED = 0.2
@@ -133,13 +133,15 @@ def _assign(definition: Definition, connection: DuckDBPyConnection) -> None:
         connection.execute("create temp table made as select * from clean")
         _check_distinct(definition, connection)
         connection.execute("create or replace view clean as select * from made")
+    repeated = isinstance(project.split, RepeatedStratifiedSplit)
+    asked = _digest(definition.request.names) if repeated else "cast(null as varchar)"
     connection.execute(
         f"""create temp table labelled as
         select _id, {f"cast({quote(time)} as timestamp)" if time else "cast(null as timestamp)"} as _time,
                {f"cast({quote(group)} as varchar)" if group else "cast(null as varchar)"} as _group,
                {f"cast({quote(known)} as timestamp)" if known else "cast(null as timestamp)"} as _known,
                ({definition.target_sql}) as _target, {_digest(definition.examples.contract.names)} as _content,
-               {_digest(definition.request.names)} as _asked
+               {asked} as _asked
         from clean where ({definition.target_sql}) is not null order by _time, _id"""
     )
     read = connection.execute("select * from labelled").fetchnumpy()
@@ -155,7 +157,7 @@ def _assign(definition: Definition, connection: DuckDBPyConnection) -> None:
         time=_moments(read["_time"]) if isinstance(project.split, TimeSplit) else None,
         group=_nullable(read["_group"]) if group else None,
         target=target,
-        ids=_texts(read["_asked" if isinstance(project.split, RepeatedStratifiedSplit) else "_content"]),
+        ids=_texts(read["_asked" if repeated else "_content"]),
         known=_moments(read["_known"]),
     )
     assigned = {"_id": read["_id"], "_part": np.asarray(found.part, object), "_fold": found.fold}
