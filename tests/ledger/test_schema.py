@@ -90,6 +90,17 @@ def test_processes_that_migrate_at_once_do_not_collide(url: str) -> None:
     Ledger(url).add_version(a_version("flights", "1.0.0"))
 
 
+def test_a_ledger_of_an_earlier_relevo_is_migrated_and_keeps_what_it_holds(url: str, tmp_path: Path) -> None:
+    Ledger(url).add_version(a_version("flights", "1.0.0"))
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
+        connection.execute("drop table relevo_materialisations")
+        connection.execute(f"update {schema.VERSION_TABLE} set version_num = '0001'")
+        connection.commit()
+    ledger = Ledger(url)
+    assert ledger.materialisations("flights") == []
+    assert [version.version for version in ledger.versions("flights")] == ["1.0.0"]
+
+
 def test_a_migration_that_is_killed_leaves_nothing_behind(url: str, tmp_path: Path) -> None:
     """The last statement of the migration fails as a kill would; the next process begins anew."""
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
