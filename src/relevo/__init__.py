@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from relevo.candidates import Candidate, Tuning, lightgbm, logistic, xgboost
+    from relevo.candidates import Candidate, Tuning, estimator, lightgbm, logistic, pretrained, xgboost
     from relevo.definition import load
     from relevo.gate import Gate
     from relevo.lifecycle import run
@@ -35,9 +35,11 @@ _HOMES = {
     "TimeSplit": "split",
     "Tuning": "candidates",
     "Workspace": "workspace",
+    "estimator": "candidates",
     "lightgbm": "candidates",
     "load": "definition",
     "logistic": "candidates",
+    "pretrained": "candidates",
     "run": "lifecycle",
     "xgboost": "candidates",
 }
@@ -56,9 +58,11 @@ __all__ = [
     "Tuning",
     "Workspace",
     "__version__",
+    "estimator",
     "lightgbm",
     "load",
     "logistic",
+    "pretrained",
     "run",
     "xgboost",
 ]

@@ -60,7 +60,7 @@ def pack(
         metric=project.metric,
         metrics=metrics,
         data=data,
-        libraries=libraries(fit.algorithm),
+        libraries=libraries(fit.algorithm, fit.libraries),
         reference=reference,
         golden=golden,
     )
@@ -85,15 +85,19 @@ def _lookups(
     return found
 
 
-def libraries(algorithm: str) -> dict[str, str]:
-    """Versions of what made the model."""
+def libraries(algorithm: str, others: Sequence[str] = ()) -> dict[str, str]:
+    """Versions of what made the model, ``others`` by distribution."""
     found = {"python": platform.python_version()}
-    for name in (*SHARED_LIBRARIES, *LIBRARIES.get(algorithm, ())):
+    for name in (*SHARED_LIBRARIES, *LIBRARIES.get(algorithm, ()), *_renamed(others)):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             continue  # xgboost goes by two names; one of them is installed
     return found
+
+
+def _renamed(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(found for name in names for found in LIBRARIES.get(name, (name,)))
 
 
 def golden_rows(package: ModelPackage, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -7,6 +7,8 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from relevo import durations, sql
+from relevo.candidates import ALGORITHMS, BROUGHT
+from relevo.definition import brought
 from relevo.errors import Mistake, ProjectError
 from relevo.gate import METRICS
 from relevo.split import GroupSplit, StratifiedSplit, TimeSplit
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 FILE = "project.py"
 RESERVED = frozenset({"request", "raw", "clean", "quarantine", "examples", "predictions", "labels", "main"})
-ALGORITHMS = ("logistic", "lightgbm", "xgboost")
 
 
 def _near(name: str, known: Sequence[str]) -> str:
@@ -67,7 +68,13 @@ def _candidates(project: Project) -> list[Mistake]:
         if names.count(candidate.name) > 1:
             problem = t("two candidates are named “{name}”.", name=candidate.name)
             found.append(Mistake(FILE, "Project.candidates", problem, t("Give one another name.")))
-        if candidate.algorithm not in ALGORITHMS:
+        if (candidate.source is None) == (candidate.algorithm in BROUGHT):
+            problem = t("“{name}” needs what it is made from.", name=candidate.name)
+            remedy = t("Write estimator(make=…) or pretrained(path).")
+            found.append(Mistake(FILE, "Project.candidates", problem, remedy))
+        elif candidate.source is not None:
+            found += brought.mistakes(candidate, project.root, FILE)
+        elif candidate.algorithm not in ALGORITHMS:
             problem = t("the algorithm “{name}” is unknown.", name=candidate.algorithm)
             found.append(Mistake(FILE, "Project.candidates", problem, _near(candidate.algorithm, ALGORITHMS)))
     if project.tuning.trials < 1:

@@ -169,16 +169,18 @@ def package(walk: Walk) -> Outcome:
 
 def audit(walk: Walk) -> Outcome:
     """Prove that training, batch and online answer alike."""
-    fit = walk.best
+    fit, project = walk.best, walk.definition.project
+    candidate = next(c for c in project.candidates if c.name == fit.candidate)
+    margin = train_.native(
+        fit, candidate, project.tuning, lambda: walk.training_set(walk.part("train")), project.root
+    )
     found = audits.audit(
         walk.definition,
         walk.workspace.lake,
         walk.snapshots("clean"),
         walk.examples,
         ModelPackage.load(walk.workspace.blobs.folder(walk.output("package")["digest"])),
-        audits.Native(
-            fit.encoders, lambda matrix: train_.native_margin(fit, matrix), fit.calibration, fit.threshold
-        ),
+        audits.Native(fit.encoders, margin, fit.calibration, fit.threshold),
     )
     text = (
         t(

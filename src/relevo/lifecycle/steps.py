@@ -11,6 +11,7 @@ from relevo import evaluate as evaluate_
 from relevo import examples as examples_
 from relevo import ingest as ingest_
 from relevo import train as train_
+from relevo.definition import brought
 from relevo.lifecycle.judging import audit, evaluate, judge, package, register, release
 from relevo.lifecycle.walk import Outcome, Walk
 from relevo.texts import t
@@ -163,6 +164,7 @@ def _train_inputs(place: int) -> Callable[[Walk], Any]:
         return [
             walk.output("examples"),
             [candidate.name, candidate.algorithm, settings],
+            [*brought.told(candidate, project.root), brought.versions(candidate)],
             repr(project.tuning),
             project.metric,
             train_.VERSION,
@@ -197,7 +199,13 @@ def _train(walk: Walk, place: int) -> Outcome:
         )
 
     fit = train_.train(
-        project.candidates[place], project.tuning, project.metric, data, progress=progress, run=walk.run.id
+        project.candidates[place],
+        project.tuning,
+        project.metric,
+        data,
+        root=project.root,
+        progress=progress,
+        run=walk.run.id,
     )
     walk.workspace.ledger.save_trials(list(fit.trials))
     for blob in fit.blobs.values():

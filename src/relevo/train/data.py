@@ -64,6 +64,11 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.target)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features' names."""
+        return tuple(feature.name for feature in self.features)
+
     @cached_property
     def folds(self) -> tuple[tuple[Numbers, Numbers], ...]:
         """Row numbers (learned from, validated) of each fold."""

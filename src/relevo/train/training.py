@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relevo.train import algorithms, calibration, encoders, threshold, tuning
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from relevo.candidates import Candidate, Tuning
     from relevo.records import Trial
+    from relevo.train.algorithms import Model
     from relevo.train.data import TrainingSet
 
 
@@ -26,24 +28,28 @@ def train(
     metric: str,
     data: TrainingSet,
     *,
+    root: Path = Path(),
     progress: Callable[[Trial], None] | None = None,
     run: str = "",
 ) -> Fit:
     """Find the candidate's best settings and fit them on all of ``data``, the newest rows included.
 
     Calibration and threshold come from the chosen trial's out-of-fold margins, so no row helps to judge
-    a model that has seen it. Raises ``TrainingError`` for settings that are unknown or cannot be fitted.
+    a model that has seen it. Raises ``TrainingError`` for settings that are unknown or cannot be fitted, and
+    before any search for what cannot be exported. ``root`` is the project's folder.
     """
-    algorithm = algorithms.get(candidate.algorithm)
-    parts = tuning.folds(data, seed=budget.seed)
+    algorithm = algorithms.of(candidate, root)
+    parts = tuning.folds(data, seed=budget.seed, texts=algorithm.TEXTS)
     with algorithms.steady():
+        algorithm.rehearse(parts[-1].learned, tuning.space(candidate, algorithm), seed=budget.seed)
         found, trials = tuning.search(candidate, algorithm, budget, metric, parts, progress=progress, run=run)
         rounds = scaled_rounds(found.rounds, [len(part.learned.target) for part in parts], len(data))
         rounds = min(rounds, found.settings.get("n_estimators", rounds))
-        learned = encoders.learn(data, seed=budget.seed)
-        whole = Sample(learned.matrix, data.target)
+        learned = encoders.learn(data, seed=budget.seed, texts=algorithm.TEXTS)
+        whole = Sample(learned.matrix, data.target, data.names)
         model = algorithm.learn(whole, found.settings, seed=budget.seed, rounds=rounds)
         native = model.native()
+        onnx = model.to_onnx(native, len(learned.encoders))
     a, b = calibration.platt(found.margin, found.target)
     probability = calibration.probability(found.margin, a, b)
     return Fit(
@@ -55,9 +61,9 @@ def train(
         encoders=learned.encoders,
         native=native,
         native_format=algorithm.FORMAT,
-        onnx=algorithm.to_onnx(native, len(learned.encoders)),
+        onnx=onnx,
         calibration={"a": a, "b": b},
-        threshold=min(1.0, threshold.best(probability, found.target, metric)),
+        threshold=min(1.0, max(0.0, threshold.best(probability, found.target, metric))),
         score=found.score,
         training_score=found.training_score,
         gap=found.gap,
@@ -66,9 +72,29 @@ def train(
     )
 
 
-def native_margin(fit: Fit, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Log-odds, shape (n,), of an encoded matrix by the model's own library."""
-    return algorithms.get(fit.algorithm).margin(fit.native, matrix)
+def native(
+    fit: Fit, candidate: Candidate, budget: Tuning, data: Callable[[], TrainingSet], root: Path = Path()
+) -> Callable[[NDArray[np.float32]], NDArray[np.float64]]:
+    """Log-odds, (n,), of an encoded matrix by the fitted model itself, in whatever process.
+
+    ``data`` gives the training rows again, for models that are fitted anew.
+    """
+    algorithm = algorithms.of(candidate, root)
+
+    def refit() -> Model:
+        rows = data()
+        learned = encoders.learn(rows, seed=budget.seed, texts=algorithm.TEXTS)
+        sample = Sample(learned.matrix, rows.target, rows.names)
+        return algorithm.learn(sample, fit.settings, seed=budget.seed, rounds=fit.rounds)
+
+    with algorithms.steady():
+        margin = algorithm.revive(fit.native, refit)
+
+    def steadily(matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        with algorithms.steady():
+            return margin(matrix)
+
+    return steadily
 
 
 def scaled_rounds(best: Sequence[int], rows: Sequence[int], total: int) -> int:
