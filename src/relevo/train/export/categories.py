@@ -6,6 +6,7 @@ categories, smoothed means and codes for the unknown are what the encoder makes 
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -106,7 +107,9 @@ def _tables(encoder: Any, categories: list[Floats]) -> tuple[list[Floats], list[
         from relevo.extras import need
 
         asked = need("pandas", "estimators").DataFrame(asked, columns=names)
-    answered = encoder.transform(asked)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a value is unknown, which is the question
+        answered = encoder.transform(asked)
     answered = np.asarray(answered.toarray() if hasattr(answered, "toarray") else answered, np.float64)
     widths = list(getattr(encoder, "_n_features_outs", None) or [1] * len(categories))
     tables, unknown = [], []

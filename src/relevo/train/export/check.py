@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,7 +80,9 @@ def _parting(estimator: Any, matrix: Matrix, names: Sequence[str] | None) -> str
     steps = estimator.steps
     for number in range(1, len(steps)):
         name, step = steps[number - 1]
-        wanted = estimator[:number].transform(handed(matrix, names))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            wanted = estimator[:number].transform(handed(matrix, names))
         wanted = np.asarray(wanted.toarray() if hasattr(wanted, "toarray") else wanted, np.float64)
         try:
             found = answered(whole.beginning(estimator, number, matrix.shape[1]), matrix)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 MARGIN = "margin"
 """An output of this name is log-odds; any other is taken for a probability."""
+ROUNDING = 1e-5
+"""How far beyond 0 and 1 the float32 sums of a file may carry a probability."""
 OLDEST = 12
 """The operator set from which on minima and maxima of doubles are there."""
 LABELS = frozenset({("ai.onnx.ml", "ZipMap"), ("ai.onnx.ml", "LabelEncoder")})
@@ -54,7 +56,7 @@ class Onnx:
                 t("it answers with {shape} numbers, not with one or two a row.", shape=found.shape[1:])
             )
         self._columns = found.shape[1] if found.ndim > 1 else 0
-        if self._output != MARGIN and not ((found >= 0) & (found <= 1)).all():
+        if self._output != MARGIN and not (np.abs(found - 0.5) <= 0.5 + ROUNDING).all():
             raise self._wrong(
                 t(
                     "its output “{name}” is no probability. Name it “margin” if it is log-odds.",
