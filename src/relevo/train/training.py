@@ -40,7 +40,7 @@ def train(
     """
     algorithm = algorithms.of(candidate, root)
     parts = tuning.folds(data, seed=budget.seed, texts=algorithm.TEXTS)
-    with algorithms.steady():
+    with algorithms.steady(quiet=candidate.source is not None):
         algorithm.rehearse(parts[-1].learned, tuning.space(candidate, algorithm), seed=budget.seed)
         found, trials = tuning.search(candidate, algorithm, budget, metric, parts, progress=progress, run=run)
         rounds = scaled_rounds(found.rounds, [len(part.learned.target) for part in parts], len(data))
@@ -87,11 +87,12 @@ def native(
         sample = Sample(learned.matrix, rows.target, rows.names)
         return algorithm.learn(sample, fit.settings, seed=budget.seed, rounds=fit.rounds)
 
-    with algorithms.steady():
+    quiet = candidate.source is not None
+    with algorithms.steady(quiet=quiet):
         margin = algorithm.revive(fit.native, refit)
 
     def steadily(matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-        with algorithms.steady():
+        with algorithms.steady(quiet=quiet):
             return margin(matrix)
 
     return steadily

@@ -162,13 +162,14 @@ class Boosting:
 
 
 @contextmanager
-def steady() -> Iterator[None]:
+def steady(*, quiet: bool = False) -> Iterator[None]:
     """Hold linear algebra to one thread, so that its sums keep their order, and solvers to themselves.
 
-    scikit-learn warns where it turns from Newton's method to another, which is its business.
+    scikit-learn warns where it turns from Newton's method to another, which is its business. ``quiet`` hushes
+    every warning, as for estimators of any make; it is done here since filters are shared by all threads.
     """
     with need("threadpoolctl", "train").threadpool_limits(1), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"sklearn\.")
+        warnings.filterwarnings("ignore", module="" if quiet else r"sklearn\.")
         yield
 
 

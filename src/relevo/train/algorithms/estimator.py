@@ -8,7 +8,6 @@ recorded rows as it did when it was exported.
 from __future__ import annotations
 
 import json
-import warnings
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -117,9 +116,7 @@ class Estimator:
             made.set_params(**_steadied(made, seed))
             if names not in sample.prepared:
                 sample.prepared[names] = graph.handed(sample.matrix, names)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                made.fit(sample.prepared[names], sample.target.astype(np.int64))
+            made.fit(sample.prepared[names], sample.target.astype(np.int64))
         except Exception as error:  # an estimator raises what it likes
             raise answers.refusal(made, error) from error
         return Fitted(made, names, sample)

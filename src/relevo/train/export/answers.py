@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from relevo.errors import TrainingError
@@ -24,15 +23,13 @@ if TYPE_CHECKING:
 def native_margin(estimator: Any, asked: Any) -> Floats:
     """Margins, shape (n,), of what ``handed`` gives, by the estimator's own methods."""
     by = answers_by(estimator)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if by == "decision_function":
-            return margin(estimator.decision_function(asked))
-        if by == "raw_score":
-            return margin(estimator.predict(asked, raw_score=True))
-        if by == "output_margin":
-            return margin(estimator.predict(asked, output_margin=True))
-        return margin(log_odds(estimator.predict_proba(asked)[:, 1]))
+    if by == "decision_function":
+        return margin(estimator.decision_function(asked))
+    if by == "raw_score":
+        return margin(estimator.predict(asked, raw_score=True))
+    if by == "output_margin":
+        return margin(estimator.predict(asked, output_margin=True))
+    return margin(log_odds(estimator.predict_proba(asked)[:, 1]))
 
 
 def fitted_margin(estimator: Any, matrix: Matrix, names: Sequence[str] | None) -> Floats:
