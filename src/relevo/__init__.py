@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from relevo.candidates import Candidate, Tuning, lightgbm, logistic, xgboost
+    from relevo.candidates import Candidate, Tuning, estimator, lightgbm, logistic, pretrained, xgboost
     from relevo.decisions import BestThreshold, Costs, ExpectedF1, TopK
     from relevo.definition import load
     from relevo.gate import Gate
@@ -51,9 +51,11 @@ _HOMES = {
     "TopK": "decisions",
     "Tuning": "candidates",
     "Workspace": "workspace",
+    "estimator": "candidates",
     "lightgbm": "candidates",
     "load": "definition",
     "logistic": "candidates",
+    "pretrained": "candidates",
     "results": "lifecycle",
     "reviews": "outcomes",
     "run": "lifecycle",
@@ -87,9 +89,11 @@ __all__ = [
     "Tuning",
     "Workspace",
     "__version__",
+    "estimator",
     "lightgbm",
     "load",
     "logistic",
+    "pretrained",
     "results",
     "reviews",
     "run",

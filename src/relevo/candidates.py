@@ -6,22 +6,55 @@ A setting written as a tuple of two numbers is a range, a list is a choice, anyt
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+ALGORITHMS = ("logistic", "lightgbm", "xgboost")
+"""The algorithms that come with Relevo, by name."""
+BROUGHT = ("estimator", "pretrained")
+"""What a candidate's algorithm is named that comes from elsewhere."""
+FILES = (".onnx", ".json", ".ubj", ".txt", ".lgb", ".model", ".joblib", ".pkl", ".pickle")
+"""Files that ``pretrained`` takes, by what their names end in."""
+PICKLES = (".joblib", ".pkl", ".pickle")
+Texts = Literal["mean", "code"]
+"""How an estimator sees a text: the smoothed mean of the outcome, or the number of its level."""
 Setting = str | int | float | bool | None | tuple[float, float] | list[str | int | float | bool | None]
 
 
 @dataclass(frozen=True)
+class Made:
+    """A function that makes an unfitted estimator, and how it sees texts (None: as it seems to want them)."""
+
+    make: Callable[[], Any]
+    text: Texts | None = None
+
+
+@dataclass(frozen=True)
+class Given:
+    """A file with a fitted model, relative to the project's folder. ``trust`` allows to open a pickle."""
+
+    path: str
+    trust: bool = False
+
+    @property
+    def pickled(self) -> bool:
+        """Whether opening the file runs what it says."""
+        return self.path.lower().endswith(PICKLES)
+
+
+@dataclass(frozen=True)
 class Candidate:
-    """One algorithm (``logistic``, ``lightgbm`` or ``xgboost``) and the settings that differ from its usual space."""
+    """One algorithm (of ``ALGORITHMS`` or ``BROUGHT``) and the settings that differ from its usual space."""
 
     name: str
     algorithm: str
     settings: Mapping[str, Setting] = field(default_factory=dict)
+    source: Made | Given | None = None
 
 
 def logistic(name: str = "logistic", **settings: Setting) -> Candidate:
@@ -37,6 +70,33 @@ def lightgbm(name: str = "lightgbm", **settings: Setting) -> Candidate:
 def xgboost(name: str = "xgboost", **settings: Setting) -> Candidate:
     """XGBoost's boosted trees (``hist``), stopped early; searched: depth, rate, sampling, penalties, class weight."""
     return Candidate(name, "xgboost", settings)
+
+
+def estimator(
+    make: Callable[[], Any],
+    space: Mapping[str, Setting] | None = None,
+    *,
+    name: str = "estimator",
+    text: Texts | None = None,
+) -> Candidate:
+    """Any scikit-learn-compatible classifier, or a Pipeline that ends in one.
+
+    ``make()`` gives it unfitted; ``space`` has what to search, by the names of ``set_params``
+    (``{"model__max_depth": (3, 12)}``). A range of positive numbers whose ends are a hundredfold apart is
+    searched by orders of magnitude. ``text`` is how texts come in: ``"mean"``, the smoothed mean of the
+    outcome, or ``"code"``, whole numbers for an encoder of its own; None decides by whether there is one.
+    """
+    return Candidate(name, "estimator", dict(space or {}), Made(make, text))
+
+
+def pretrained(path: str, *, name: str = "", trust: bool = False) -> Candidate:
+    """A model that exists: ONNX, LightGBM's text, XGBoost's JSON or UBJ, or with ``trust`` a joblib file.
+
+    ``path`` is relative to the project's folder. Opening a joblib or pickle file runs whatever it says,
+    with your rights: ``trust=True`` says that you know where it comes from.
+    """
+    stem = re.sub(r"[^a-z0-9_-]+", "-", PurePath(path).stem.lower()).strip("-") or "pretrained"
+    return Candidate(name or stem, "pretrained", {}, Given(path, trust))
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def pack(
         metric=project.metric,
         metrics=metrics,
         data=data,
-        libraries=libraries(fit.algorithm),
+        libraries=libraries(fit.algorithm, fit.libraries),
         reference=reference,
         golden=golden,
     )
@@ -129,15 +129,19 @@ def _decision(rule: Decision) -> dict[str, Any]:
     return {"rule": names[type(rule)], **asdict(rule)}
 
 
-def libraries(algorithm: str) -> dict[str, str]:
-    """Versions of what made the model."""
+def libraries(algorithm: str, others: Sequence[str] = ()) -> dict[str, str]:
+    """Versions of what made the model, ``others`` by distribution."""
     found = {"python": platform.python_version()}
-    for name in (*SHARED_LIBRARIES, *LIBRARIES.get(algorithm, ())):
+    for name in (*SHARED_LIBRARIES, *LIBRARIES.get(algorithm, ()), *_renamed(others)):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             continue  # xgboost goes by two names; one of them is installed
     return found
+
+
+def _renamed(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(found for name in names for found in LIBRARIES.get(name, (name,)))
 
 
 def golden_rows(package: ModelPackage, asked: Sequence[Asked]) -> list[dict[str, Any]]:

@@ -10,8 +10,7 @@ import pytest
 from relevo import digest as digests
 from relevo.audit import Native, Parity, audit
 from relevo.package import ModelPackage
-from relevo.train import native_margin
-from support import stores
+from support import small, stores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +27,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> stores.Made:
 
 def proof(made: stores.Made, package: ModelPackage, rows: int = 1000) -> Parity:
     def margin(matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-        return native_margin(made.fit, matrix)
+        return small.native_margin(made.fit, matrix)
 
     native = Native(made.fit.encoders, margin, made.fit.calibration, made.fit.threshold)
     return audit(made.definition, made.lake, made.clean, made.examples, package, native, rows=rows)

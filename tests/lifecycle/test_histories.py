@@ -13,7 +13,7 @@ from relevo import audit, lifecycle, load
 from relevo.errors import DataError
 from relevo.lifecycle.walk import Walk
 from relevo.package import ModelPackage
-from relevo.train import native_margin
+from relevo.train import native
 from relevo.workspace import Workspace
 from support import shop
 
@@ -63,10 +63,16 @@ def audited(walk: Walk, package: ModelPackage, **changes: Any) -> audit.Parity:
     """Audit a package against the definition, parts of whose plan may be changed."""
     definition = replace(walk.definition, plan=replace(walk.definition.plan, **changes))
     fit = walk.best
-    native = audit.Native(
-        fit.encoders, lambda matrix: native_margin(fit, matrix), fit.calibration, fit.threshold
+    project = walk.definition.project
+    margin = native(
+        fit,
+        project.candidates[0],
+        project.tuning,
+        lambda: walk.training_set(walk.part("train")),
+        project.root,
     )
-    return audit.audit(definition, walk.workspace.lake, walk.tables, walk.examples, package, native)
+    fitted = audit.Native(fit.encoders, margin, fit.calibration, fit.threshold)
+    return audit.audit(definition, walk.workspace.lake, walk.tables, walk.examples, package, fitted)
 
 
 def test_the_proof_refuses_a_join_at_another_moment(folder: Path) -> None:

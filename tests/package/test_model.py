@@ -17,7 +17,6 @@ from relevo import pack, validation
 from relevo.asof import Asked
 from relevo.errors import PackageError
 from relevo.package import ModelPackage, calibrated
-from relevo.train import native_margin
 from support import small
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def test_a_package_answers_as_the_native_model(tmp_path: Path, algorithm: str) -
     rng = random.Random(2)
     requests = [small.request(rng) for _ in range(500)]
     matrix = package.matrix([package.features(request) for request in requests])
-    native = calibrated(native_margin(fit, matrix), fit.calibration["a"], fit.calibration["b"])
+    native = calibrated(small.native_margin(fit, matrix), fit.calibration["a"], fit.calibration["b"])
     answers = package.predict(requests)
     np.testing.assert_allclose([a.probability for a in answers], native, atol=1e-6, rtol=0)
     assert [a.decision for a in answers] == [a.probability >= package.threshold for a in answers]

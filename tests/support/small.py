@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from relevo import Tuning, candidates
+from relevo import Candidate, Tuning, candidates
 from relevo import package as packages
 from relevo.definition import Definition, load
 from relevo.online import compile_tree
-from relevo.train import Fit, TrainingSet, train
+from relevo.train import Fit, TrainingSet, native, train
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
 FLIGHTS = Path(__file__).parents[2] / "examples" / "flights"
 HOLIDAYS = (date(2017, 1, 1), date(2017, 5, 1), date(2017, 9, 18), date(2017, 12, 25))
@@ -63,6 +65,16 @@ def fitted(algorithm: str = "lightgbm", rows: int = 600) -> Fit:
     }
     data = TrainingSet(definition().plan.features, columns, np.array(target), np.arange(rows) % 3)
     return train(getattr(candidates, algorithm)(), Tuning(trials=1), "f1", data)
+
+
+def native_margin(fit: Fit, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Log-odds by the library whose own format the fit holds."""
+    return native(fit, Candidate(fit.candidate, fit.algorithm), Tuning(), no_rows)(matrix)
+
+
+def no_rows() -> TrainingSet:
+    """For fits that need none."""
+    raise AssertionError("this fit holds its model")
 
 
 def write(folder: Path, *, fit: Fit | None = None, **changes: Any) -> str:

@@ -26,8 +26,26 @@ def test_the_cut_lies_midway_between_scores() -> None:
     assert cut == pytest.approx(0.6)
 
 
-def test_where_all_should_be_yes_the_cut_is_the_lowest_score() -> None:
-    assert threshold.best(np.array([0.5, 0.3]), np.array([False, True]), "f1") == 0.3
+def test_where_all_should_be_yes_the_cut_is_just_below_the_lowest_score() -> None:
+    cut = threshold.best(np.array([0.5, 0.3]), np.array([False, True]), "f1")
+    assert 0.3 - threshold.NEAR < cut < 0.3 - threshold.NEAR / 3
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=2, max_size=60),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=200, deadline=None)
+def test_differences_of_a_billionth_flip_no_decision(rows: list[tuple[int, bool]], seed: int) -> None:
+    """As where the same shares of a forest were added in another order, before or after the cut was chosen."""
+    noise = np.random.default_rng(seed)
+    share, target = np.array([s for s, _ in rows]) / 8, np.array([y for _, y in rows])
+    score = share + noise.uniform(-1e-9, 1e-9, len(rows))
+    for metric in ("f1", "accuracy"):
+        cut = threshold.best(score, target, metric)
+        again = score + noise.uniform(-1e-9, 1e-9, len(rows))
+        assert np.array_equal(again >= cut, score >= cut)
+        assert len({(s, yes) for s, yes in zip(share, score >= cut, strict=True)}) == len(set(share.tolist()))
 
 
 def test_where_none_should_be_yes_the_cut_is_above_all() -> None:

@@ -16,8 +16,9 @@ from relevo.candidates import Candidate, Tuning, lightgbm, logistic, xgboost
 from relevo.encoding import encode_columns
 from relevo.errors import PackageError
 from relevo.package.onnx_audit import audit
-from relevo.train import Fit, TrainingSet, calibration, encoders, native_margin, train
+from relevo.train import Fit, TrainingSet, calibration, encoders, train
 from relevo.train.training import scaled_rounds
+from support import small
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,7 @@ def test_it_learns(candidate: Candidate, rows: Callable[..., TrainingSet]) -> No
     """New rows of the same kind are told apart, and the probabilities mean what they say."""
     fit = train(candidate, BUDGET, "f1", rows(3000))
     new = rows(3000, seed=1)
-    margin = native_margin(fit, encode_columns(fit.encoders, new.columns))
+    margin = small.native_margin(fit, encode_columns(fit.encoders, new.columns))
     probability = calibration.probability(margin, **fit.calibration)
     positive, negative = probability[new.target], probability[~new.target]
     assert np.mean(positive[:, None] > negative[None, :]) > 0.75
@@ -51,7 +52,7 @@ def test_both_models_answer_alike(candidate: Candidate, rows: Callable[..., Trai
     fit = train(candidate, BUDGET, "f1", data)
     matrix = encode_columns(fit.encoders, data.columns)
     found = onnxruntime.InferenceSession(fit.onnx).run(["margin"], {"features": matrix})[0]
-    assert np.array_equal(found.ravel(), native_margin(fit, matrix))
+    assert np.array_equal(found.ravel(), small.native_margin(fit, matrix))
     audit(fit.onnx)
 
 

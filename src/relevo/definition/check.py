@@ -7,7 +7,9 @@ import re
 from typing import TYPE_CHECKING
 
 from relevo import durations, sql
+from relevo.candidates import ALGORITHMS, BROUGHT
 from relevo.decisions import Costs, TopK
+from relevo.definition import brought
 from relevo.definition.near import near
 from relevo.errors import Mistake, ProjectError
 from relevo.gate import METRICS
@@ -39,7 +41,6 @@ RESERVED = frozenset(
         "answers",
     }
 )
-ALGORITHMS = ("logistic", "lightgbm", "xgboost")
 
 
 def shape(project: Project) -> list[Mistake]:
@@ -79,7 +80,13 @@ def _candidates(project: Project) -> list[Mistake]:
         if names.count(candidate.name) > 1:
             problem = t("two candidates are named “{name}”.", name=candidate.name)
             found.append(Mistake(FILE, "Project.candidates", problem, t("Give one another name.")))
-        if candidate.algorithm not in ALGORITHMS:
+        if (candidate.source is None) == (candidate.algorithm in BROUGHT):
+            problem = t("“{name}” needs what it is made from.", name=candidate.name)
+            remedy = t("Write estimator(make=…) or pretrained(path).")
+            found.append(Mistake(FILE, "Project.candidates", problem, remedy))
+        elif candidate.source is not None:
+            found += brought.mistakes(candidate, project.root, FILE)
+        elif candidate.algorithm not in ALGORITHMS:
             problem = t("the algorithm “{name}” is unknown.", name=candidate.algorithm)
             found.append(Mistake(FILE, "Project.candidates", problem, near(candidate.algorithm, ALGORITHMS)))
     if project.tuning.trials < 1:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from relevo import contract as contracts
 from relevo import digest as digests
 from relevo import sql
+from relevo.definition import brought, check, origins, rows
 from relevo.definition import cases as critical
-from relevo.definition import check, origins, rows
 from relevo.definition.relations import Queries
 from relevo.errors import Mistake, ProjectError, RelevoError
 from relevo.project import Project
@@ -88,7 +88,10 @@ class Definition:
                     for table in project.tables
                 ],
                 "choices": [repr(project.split), repr(project.tuning), repr(project.gate), project.metric],
-                "candidates": [[c.name, c.algorithm, repr(dict(c.settings))] for c in project.candidates],
+                "candidates": [
+                    [c.name, c.algorithm, repr(dict(c.settings)), *brought.told(c, project.root)]
+                    for c in project.candidates
+                ],
                 "cases": [
                     [case.name, repr(sorted(case.request.items())), case.expected] for case in self.cases
                 ],
@@ -140,6 +143,8 @@ def compile_project(project: Project, mistakes: list[Mistake] | None = None) -> 
     mistakes += check.split(project, examples.contract, examples.event_time)
     target_sql = check.target(project, examples.contract, mistakes)
     plan = _features(project, known, request, (examples, histories), mistakes)
+    for candidate in project.candidates:
+        mistakes += brought.texts(candidate, plan.features if plan else (), check.FILE)
     cases: tuple[critical.Case, ...] = ()
     if project.cases is not None:
         cases, wrong = critical.read(project.root / project.cases, request, project.target)

@@ -142,7 +142,11 @@ def _newest(asked: Sequence[tuple[Any, datetime | None]]) -> datetime | None:
 
 def audit(walk: Walk) -> Outcome:
     """Prove that training, batch and online answer alike."""
-    fit = walk.best
+    fit, project = walk.best, walk.definition.project
+    candidate = next(c for c in project.candidates if c.name == fit.candidate)
+    margin = train_.native(
+        fit, candidate, project.tuning, lambda: walk.training_set(walk.part("train")), project.root
+    )
     found = audits.audit(
         walk.definition,
         walk.workspace.lake,
@@ -150,10 +154,7 @@ def audit(walk: Walk) -> Outcome:
         walk.examples,
         ModelPackage.load(walk.workspace.blobs.folder(walk.output("package")["digest"])),
         audits.Native(
-            fit.encoders,
-            lambda matrix: train_.native_margin(fit, matrix),
-            fit.calibration,
-            fixed_threshold(walk.definition.project.decision, fit.threshold),
+            fit.encoders, margin, fit.calibration, fixed_threshold(project.decision, fit.threshold)
         ),
     )
     text = (

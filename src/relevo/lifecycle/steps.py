@@ -15,6 +15,7 @@ from relevo import leaks as leaks_
 from relevo import materialise, pack
 from relevo import nulls as nulls_
 from relevo import train as train_
+from relevo.definition import brought
 from relevo.lifecycle import batches, heldout
 from relevo.lifecycle.judging import audit, evaluate, judge, package, register, release
 from relevo.lifecycle.walk import Outcome, Walk
@@ -263,6 +264,7 @@ def _train_inputs(place: int) -> Callable[[Walk], Any]:
         return [
             walk.output("examples"),
             [candidate.name, candidate.algorithm, settings],
+            [*brought.told(candidate, project.root), brought.versions(candidate)],
             repr(project.tuning),
             project.metric,
             train_.VERSION,
@@ -297,7 +299,15 @@ def _train(walk: Walk, place: int) -> Outcome:
         )
 
     candidate = project.candidates[place]
-    fit = train_.train(candidate, project.tuning, project.metric, data, progress=progress, run=walk.run.id)
+    fit = train_.train(
+        candidate,
+        project.tuning,
+        project.metric,
+        data,
+        root=project.root,
+        progress=progress,
+        run=walk.run.id,
+    )
     walk.workspace.ledger.save_trials(list(fit.trials))
     for blob in fit.blobs.values():
         walk.workspace.blobs.put(blob)
@@ -326,7 +336,9 @@ def _out_of_fold(walk: Walk, candidate: Candidate, data: train_.TrainingSet, fol
     def progress(done: int, total: int) -> None:
         walk.tell(t("out of fold: {done} of {total}", done=done, total=total))
 
-    found = train_.out_of_fold(candidate, project.tuning, project.metric, data, folds, progress=progress)
+    found = train_.out_of_fold(
+        candidate, project.tuning, project.metric, data, folds, root=project.root, progress=progress
+    )
     return walk.keep(found.to_json())
 
 

@@ -213,7 +213,8 @@ class _Unbound(Mapping[Any, tuple[Any, ...]]):
 def calibrated(margin: NDArray[Any], a: float, b: float) -> NDArray[np.float64]:
     """Platt's calibration (Platt 1999, equation 2, with the sign of ``a`` turned) in double precision."""
     linear = margin.reshape(-1).astype(np.float64) * a + b
-    found: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-linear))
+    with np.errstate(over="ignore"):  # a score far beyond any learned one gives exactly 0
+        found: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-linear))
     return found
 
 

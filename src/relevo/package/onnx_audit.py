@@ -19,29 +19,36 @@ if TYPE_CHECKING:
 ALLOWED = frozenset(
     {
         ("", name)
-        for name in (
-            "Add",
-            "Cast",
-            "Concat",
-            "Constant",
-            "Div",
-            "Flatten",
-            "Gemm",
-            "Clip",
-            "Identity",
-            "IsNaN",
-            "Max",
-            "Min",
-            "MatMul",
-            "Mul",
-            "Reshape",
-            "Sub",
-            "Where",
+        for names in (
+            # Arithmetic, number by number.
+            "Abs Add Clip Div Exp Log Max Min Mul Neg Pow Reciprocal Sigmoid Sqrt Sub Sum Tanh Relu Erf Softplus",
+            # Comparisons and choices: imputing, categories, bins.
+            "And Equal Greater GreaterOrEqual IsInf IsNaN Less LessOrEqual Not Or Sign Where",
+            # Sums over an axis: linear models, networks, probabilities.
+            "Gemm MatMul ReduceL1 ReduceL2 ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceSum",
+            "ReduceSumSquare Softmax",
+            # Which numbers, and in what shape. ArgMax is how a label comes beside the probabilities.
+            "ArgMax Cast Concat Constant Flatten Gather Identity Reshape Shape Slice Split Squeeze Transpose Unsqueeze",
         )
+        for name in names.split()
     }
-    | {("ai.onnx.ml", name) for name in ("Imputer", "LinearRegressor", "Scaler", "TreeEnsembleRegressor")}
+    | {
+        ("ai.onnx.ml", name)
+        for names in (
+            # Columns and their scales.
+            "ArrayFeatureExtractor Binarizer FeatureVectorizer Imputer Normalizer Scaler",
+            # Linear models, support vectors and trees: tables of numbers, summed.
+            "LinearClassifier LinearRegressor SVMClassifier SVMRegressor",
+            "TreeEnsemble TreeEnsembleClassifier TreeEnsembleRegressor",
+        )
+        for name in names.split()
+    }
 )
-"""Operators a package may use: arithmetic, linear models and tree ensembles."""
+"""Operators a package may use. Each makes tensors of numbers from tensors of numbers.
+
+None loops, branches, draws, reads texts or reaches beyond the graph; the size of what each makes is bound
+by that of its inputs and of the file.
+"""
 
 _GRAPH, _FUNCTIONS = 7, 25
 _NODE, _INITIALIZER, _SPARSE = 1, 5, 15
@@ -113,7 +120,7 @@ def _tensor(data: memoryview) -> None:
             raise PackageError(t("model.onnx refers to another file, which a package may not."))
 
 
-def audit(model: bytes) -> int:
+def audit(model: bytes, allowed: frozenset[tuple[str, str]] = ALLOWED) -> int:
     """Raise ``PackageError`` unless every operator is allowed and nothing outside is referred to; count the nodes."""
     nodes = 0
     graphs = 0
@@ -131,7 +138,7 @@ def audit(model: bytes) -> int:
             elif inner == _NODE and isinstance(part, memoryview):
                 nodes += 1
                 name = _node(part)
-                if name not in ALLOWED:
+                if name not in allowed:
                     shown = ".".join(filter(None, name))
                     raise PackageError(
                         t("model.onnx uses the operator {operator}, which is not allowed.", operator=shown)

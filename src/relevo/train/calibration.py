@@ -42,7 +42,8 @@ def platt(margin: Floats, target: NDArray[np.bool_]) -> tuple[float, float]:
 
 def probability(margin: Floats, a: float, b: float) -> Floats:
     """The calibrated probability, as a package computes it."""
-    found: Floats = 1.0 / (1.0 + np.exp(-(margin * a + b)))
+    with np.errstate(over="ignore"):
+        found: Floats = 1.0 / (1.0 + np.exp(-(margin * a + b)))
     return found
 
 

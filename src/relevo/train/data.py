@@ -70,6 +70,11 @@ class TrainingSet:
         time = None if self.time is None else self.time[rows]
         return TrainingSet(self.features, columns, self.target[rows], fold, time, self.gap)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features' names."""
+        return tuple(feature.name for feature in self.features)
+
     @cached_property
     def folds(self) -> tuple[tuple[Numbers, Numbers], ...]:
         """Row numbers (learned from, validated) of each fold."""

@@ -6,6 +6,9 @@ problems*, SIGKDD Explorations 3(1), the weight n / (m + n)); m comes from the d
 the beta-binomial distribution (Kleinman 1973, *Proportions with extraneous variance*, JASA 68). What a
 model learns from is encoded by other rows than the row itself, as scikit-learn's ``TargetEncoder``
 does; what it is asked later is encoded by all.
+
+An estimator that brings an encoder of its own is given codes instead: 0 for null, 1 … for the levels in text
+order, and the next number for any other text.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ from relevo.train.data import NULL
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from relevo.candidates import Texts
+    from relevo.sql import Column
     from relevo.train.data import TrainingSet
 
     Matrix = NDArray[np.float32]
@@ -36,10 +41,14 @@ LIMITS = 1.0, 1000.0
 
 @dataclass(frozen=True)
 class Sample:
-    """Encoded rows and their outcomes. ``prepared`` is where an algorithm keeps its own form of them."""
+    """Encoded rows and their outcomes, and the features' names where an algorithm may ask for columns by name.
+
+    ``prepared`` is where an algorithm keeps its own form of them.
+    """
 
     matrix: Matrix
     target: Flags
+    names: tuple[str, ...] = ()
     prepared: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -51,9 +60,12 @@ class Learned:
     matrix: Matrix
 
 
-def learn(data: TrainingSet, rows: Numbers | None = None, *, seed: int = 0) -> Learned:
+def learn(data: TrainingSet, rows: Numbers | None = None, *, seed: int = 0, texts: Texts = "mean") -> Learned:
     """Fit encoders on ``rows`` (all when None) and encode these rows, each by other rows than itself."""
     rows = np.arange(len(data)) if rows is None else rows
+    if texts == "code":
+        coded = tuple(_codes(data, feature, rows) for feature in data.features)
+        return Learned(coded, encode(data, coded, rows))
     target = data.target[rows]
     prior = float(target.mean())
     cross = np.random.default_rng(seed).permutation(len(rows)) % CROSSES
@@ -79,6 +91,15 @@ def learn(data: TrainingSet, rows: Numbers | None = None, *, seed: int = 0) -> L
             others = _means(codes[rows][~own], target[~own], len(levels))
             matrix[own, place] = others[codes[rows][own] + 1]
     return Learned(tuple(encoders), matrix)
+
+
+def _codes(data: TrainingSet, feature: Column, rows: Numbers) -> Encoder:
+    if feature.type != "text":
+        return Encoder(feature.name, feature.type)
+    levels, codes = data.texts[feature.name]
+    known = [levels[at] for at in np.unique(codes[rows]) if at != NULL]
+    numbers = {level: float(code) for code, level in enumerate(known, 1)}
+    return Encoder(feature.name, "text", numbers, unseen=float(len(known) + 1), null=0.0)
 
 
 def encode(data: TrainingSet, encoders: tuple[Encoder, ...], rows: Numbers) -> Matrix:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from relevo.records import Trial
+
+
+ESTIMATOR = "estimator-json"
+"""The native format of an estimator that is fitted anew from its settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +60,11 @@ class Fit:
             "native": digests.of_bytes(self.native),
             "onnx": digests.of_bytes(self.onnx),
         }
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """The distributions that made a model that was brought along, as far as it says."""
+        return tuple(json.loads(self.native)["libraries"]) if self.native_format == ESTIMATOR else ()
 
     @property
     def blobs(self) -> dict[str, bytes]:

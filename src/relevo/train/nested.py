@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,6 +59,7 @@ def out_of_fold(
     data: TrainingSet,
     folds: Numbers,
     *,
+    root: Path = Path(),
     progress: Callable[[int, int], None] | None = None,
 ) -> OutOfFold:
     """Answer every row in every repeat; ``folds`` (R, n) numbers the folds of each repeat from 0 to K - 1.
@@ -72,14 +74,15 @@ def out_of_fold(
     def judge(place: tuple[int, int]) -> None:
         repeat, fold = place
         others, own = np.flatnonzero(folds[repeat] != fold), np.flatnonzero(folds[repeat] == fold)
-        made = make(candidate, budget, metric, data.take(others, folds[repeat][others]), at_once=1)
+        made = make(candidate, budget, metric, data.take(others, folds[repeat][others]), root=root, at_once=1)
         columns = {feature.name: taken(data.columns[feature.name], own) for feature in data.features}
         margin = made.model.margin(finite(encode_columns(made.encoders, columns)))
         probability[repeat, own] = calibration.probability(margin, made.a, made.b)
         threshold[place], penalised[place] = made.threshold, made.found.penalised
 
     places = [(repeat, fold) for repeat in range(repeats) for fold in range(count)]
-    with algorithms.steady(), ThreadPoolExecutor(algorithms.workers(len(data))) as pool:
+    quiet = candidate.source is not None
+    with algorithms.steady(quiet=quiet), ThreadPoolExecutor(algorithms.workers(len(data))) as pool:
         for done, _ in enumerate(pool.map(judge, places), 1):
             if progress is not None:
                 progress(done, len(places))

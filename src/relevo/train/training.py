@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relevo.train import algorithms, calibration, encoders, threshold, tuning
@@ -43,24 +44,25 @@ def make(
     metric: str,
     data: TrainingSet,
     *,
+    root: Path = Path(),
     progress: Callable[[Trial], None] | None = None,
     run: str = "",
     at_once: int | None = None,
 ) -> Made:
     """All that learns from outcomes; called within ``algorithms.steady``. ``at_once`` fits run side by side."""
-    algorithm = algorithms.get(candidate.algorithm)
-    parts = tuning.folds(data, seed=budget.seed)
+    algorithm = algorithms.of(candidate, root)
+    parts = tuning.folds(data, seed=budget.seed, texts=algorithm.TEXTS)
     found, trials = tuning.search(
         candidate, algorithm, budget, metric, parts, progress=progress, run=run, at_once=at_once
     )
     rounds = scaled_rounds(found.rounds, [len(part.learned.target) for part in parts], len(data))
     rounds = min(rounds, found.settings.get("n_estimators", rounds))
-    learned = encoders.learn(data, seed=budget.seed)
-    whole = Sample(learned.matrix, data.target)
+    learned = encoders.learn(data, seed=budget.seed, texts=algorithm.TEXTS)
+    whole = Sample(learned.matrix, data.target, data.names)
     model = algorithm.learn(whole, found.settings, seed=budget.seed, rounds=rounds)
     a, b = calibration.platt(found.margin, found.target)
     probability = calibration.probability(found.margin, a, b)
-    cut = min(1.0, threshold.best(probability, found.target, metric))
+    cut = min(1.0, max(0.0, threshold.best(probability, found.target, metric)))
     return Made(found, trials, learned.encoders, model, a, b, cut)
 
 
@@ -70,18 +72,24 @@ def train(
     metric: str,
     data: TrainingSet,
     *,
+    root: Path = Path(),
     progress: Callable[[Trial], None] | None = None,
     run: str = "",
 ) -> Fit:
     """Find the candidate's best settings and fit them on all of ``data``, the newest rows included.
 
     Calibration and threshold come from the chosen trial's out-of-fold margins, so no row helps to judge
-    a model that has seen it. Raises ``TrainingError`` for settings that are unknown or cannot be fitted.
+    a model that has seen it. Raises ``TrainingError`` for settings that are unknown or cannot be fitted, and
+    before any search for what cannot be exported. ``root`` is the project's folder.
     """
-    algorithm = algorithms.get(candidate.algorithm)
-    with algorithms.steady():
-        made = make(candidate, budget, metric, data, progress=progress, run=run)
+    algorithm = algorithms.of(candidate, root)
+    with algorithms.steady(quiet=candidate.source is not None):
+        if candidate.source is not None:
+            last = tuning.folds(data, seed=budget.seed, texts=algorithm.TEXTS)[-1].learned
+            algorithm.rehearse(last, tuning.space(candidate, algorithm), seed=budget.seed)
+        made = make(candidate, budget, metric, data, root=root, progress=progress, run=run)
         native = made.model.native()
+        onnx = made.model.to_onnx(native, len(made.encoders))
     found = made.found
     return Fit(
         candidate=candidate.name,
@@ -92,7 +100,7 @@ def train(
         encoders=made.encoders,
         native=native,
         native_format=algorithm.FORMAT,
-        onnx=algorithm.to_onnx(native, len(made.encoders)),
+        onnx=onnx,
         calibration={"a": made.a, "b": made.b},
         threshold=made.threshold,
         score=found.score,
@@ -103,9 +111,30 @@ def train(
     )
 
 
-def native_margin(fit: Fit, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Log-odds, shape (n,), of an encoded matrix by the model's own library."""
-    return algorithms.get(fit.algorithm).margin(fit.native, matrix)
+def native(
+    fit: Fit, candidate: Candidate, budget: Tuning, data: Callable[[], TrainingSet], root: Path = Path()
+) -> Callable[[NDArray[np.float32]], NDArray[np.float64]]:
+    """Log-odds, (n,), of an encoded matrix by the fitted model itself, in whatever process.
+
+    ``data`` gives the training rows again, for models that are fitted anew.
+    """
+    algorithm = algorithms.of(candidate, root)
+
+    def refit() -> Model:
+        rows = data()
+        learned = encoders.learn(rows, seed=budget.seed, texts=algorithm.TEXTS)
+        sample = Sample(learned.matrix, rows.target, rows.names)
+        return algorithm.learn(sample, fit.settings, seed=budget.seed, rounds=fit.rounds)
+
+    quiet = candidate.source is not None
+    with algorithms.steady(quiet=quiet):
+        margin = algorithm.revive(fit.native, refit)
+
+    def steadily(matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        with algorithms.steady(quiet=quiet):
+            return margin(matrix)
+
+    return steadily
 
 
 def scaled_rounds(best: Sequence[int], rows: Sequence[int], total: int) -> int:

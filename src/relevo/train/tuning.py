@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from relevo.candidates import Candidate, Setting, Tuning
+    from relevo.candidates import Candidate, Setting, Texts, Tuning
     from relevo.train.algorithms import Algorithm
     from relevo.train.data import TrainingSet
 
@@ -64,19 +64,19 @@ class Found:
         return self.training_score - self.score
 
 
-def folds(data: TrainingSet, *, seed: int) -> tuple[Fold, ...]:
+def folds(data: TrainingSet, *, seed: int, texts: Texts = "mean") -> tuple[Fold, ...]:
     """Encode every fold once, for all trials."""
     made = []
     for learned_rows, validated_rows in data.folds:
-        learned = encoders.learn(data, learned_rows, seed=seed)
+        learned = encoders.learn(data, learned_rows, seed=seed, texts=texts)
         target = data.target[learned_rows]
         some = np.random.default_rng(seed).permutation(len(target))[:TRAINING_ROWS]
         validated = encoders.encode(data, learned.encoders, validated_rows)
         made.append(
             Fold(
-                Sample(learned.matrix, target),
-                Sample(validated, data.target[validated_rows]),
-                Sample(learned.matrix[some], target[some]),
+                Sample(learned.matrix, target, data.names),
+                Sample(validated, data.target[validated_rows], data.names),
+                Sample(learned.matrix[some], target[some], data.names),
             )
         )
     return tuple(made)

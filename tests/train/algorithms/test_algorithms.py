@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +14,9 @@ from relevo.train import algorithms
 from relevo.train.encoders import Sample
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from types import ModuleType
 
-    from relevo.train.algorithms import Algorithm
+    from numpy.typing import NDArray
 
 WIDTH = 6
 
@@ -59,8 +60,12 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def algorithm(name: str) -> Algorithm:
-    return algorithms.get(name)
+def algorithm(name: str) -> ModuleType:
+    return module(name)
+
+
+def module(name: str) -> ModuleType:
+    return import_module(f"relevo.train.algorithms.{name}")
 
 
 def answers(onnx: bytes, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -70,7 +75,7 @@ def answers(onnx: bytes, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("unknown", [(), (1, 2)])
 def test_onnx_answers_exactly_as_the_library(
-    name: str, algorithm: Algorithm, unknown: tuple[int, ...]
+    name: str, algorithm: ModuleType, unknown: tuple[int, ...]
 ) -> None:
     """NaN included, whether or not a feature had any when it was learned from."""
     sample = drawn(unknown=unknown)
@@ -81,7 +86,7 @@ def test_onnx_answers_exactly_as_the_library(
     audit(onnx)
 
 
-def test_one_row_is_answered_as_many_are(name: str, algorithm: Algorithm) -> None:
+def test_one_row_is_answered_as_many_are(name: str, algorithm: ModuleType) -> None:
     sample = drawn()
     native = algorithm.learn(sample, settings(name), seed=0).native()
     onnx = algorithm.to_onnx(native, WIDTH)
@@ -89,7 +94,7 @@ def test_one_row_is_answered_as_many_are(name: str, algorithm: Algorithm) -> Non
     assert [answers(onnx, sample.matrix[row : row + 1])[0] for row in range(50)] == together.tolist()
 
 
-def test_the_grid_hardly_moves_the_model(name: str, algorithm: Algorithm) -> None:
+def test_the_grid_hardly_moves_the_model(name: str, algorithm: ModuleType) -> None:
     """The bytes answer as the fitted model to well below what decides anything."""
     sample = drawn()
     model = algorithm.learn(sample, settings(name), seed=0)
@@ -97,7 +102,7 @@ def test_the_grid_hardly_moves_the_model(name: str, algorithm: Algorithm) -> Non
     assert np.abs(algorithm.margin(model.native(), sample.matrix) - before).max() < 1e-4
 
 
-def test_infinities_are_answered(name: str, algorithm: Algorithm) -> None:
+def test_infinities_are_answered(name: str, algorithm: ModuleType) -> None:
     """With a finite margin, the same by both."""
     sample = drawn()
     native = algorithm.learn(sample, settings(name), seed=0).native()
@@ -108,12 +113,12 @@ def test_infinities_are_answered(name: str, algorithm: Algorithm) -> None:
     assert np.array_equal(found, algorithm.margin(native, matrix))
 
 
-def test_the_same_again_is_the_same_bytes(name: str, algorithm: Algorithm) -> None:
+def test_the_same_again_is_the_same_bytes(name: str, algorithm: ModuleType) -> None:
     first, second = (algorithm.learn(drawn(), settings(name), seed=3).native() for _ in range(2))
     assert first == second
 
 
-def test_a_binned_sample_may_be_learned_from_again(name: str, algorithm: Algorithm) -> None:
+def test_a_binned_sample_may_be_learned_from_again(name: str, algorithm: ModuleType) -> None:
     """What is kept between fits does not change them: weights in particular are set anew."""
     kept = drawn()
     algorithm.learn(kept, settings(name, class_weight=1.0), seed=0)
@@ -122,7 +127,7 @@ def test_a_binned_sample_may_be_learned_from_again(name: str, algorithm: Algorit
     assert again.native() == fresh.native()
 
 
-def test_class_weight_raises_margins(name: str, algorithm: Algorithm) -> None:
+def test_class_weight_raises_margins(name: str, algorithm: ModuleType) -> None:
     sample = drawn()
     plain, balanced = (
         algorithm.learn(sample, settings(name, class_weight=power), seed=0).margin(sample.matrix).mean()
@@ -134,7 +139,7 @@ def test_class_weight_raises_margins(name: str, algorithm: Algorithm) -> None:
 @pytest.mark.parametrize("name", ["lightgbm", "xgboost"])
 def test_boosting_stops_early(name: str) -> None:
     """Rounds are those of the best validation loss, and without patience all of them."""
-    algorithm = algorithms.get(name)
+    algorithm = module(name)
     sample, validation = drawn(), drawn(1000, seed=1)
     many = settings(name, n_estimators=300, learning_rate=0.3)
     stopped = algorithm.learn(sample, many, seed=0, validation=validation)
@@ -146,7 +151,7 @@ def test_boosting_stops_early(name: str) -> None:
 
 
 def test_dart_is_answered_exactly_too() -> None:
-    algorithm = algorithms.get("lightgbm")
+    algorithm = module("lightgbm")
     sample = drawn()
     model = algorithm.learn(
         sample, settings("lightgbm", boosting_type="dart"), seed=0, validation=drawn(500, seed=1)
@@ -157,7 +162,7 @@ def test_dart_is_answered_exactly_too() -> None:
     assert np.array_equal(answers(algorithm.to_onnx(native, WIDTH), matrix), algorithm.margin(native, matrix))
 
 
-def test_nothing_to_split_by_still_makes_a_model(name: str, algorithm: Algorithm) -> None:
+def test_nothing_to_split_by_still_makes_a_model(name: str, algorithm: ModuleType) -> None:
     """A constant feature: every row gets the same margin."""
     sample = Sample(np.full((200, 1), 2.0, np.float32), np.arange(200) % 4 == 0)
     native = algorithm.learn(sample, settings(name), seed=0).native()
@@ -166,7 +171,7 @@ def test_nothing_to_split_by_still_makes_a_model(name: str, algorithm: Algorithm
     assert found[0] == algorithm.margin(native, np.array([[1.0]], np.float32))[0]
 
 
-def test_a_feature_that_is_never_known_is_carried(name: str, algorithm: Algorithm) -> None:
+def test_a_feature_that_is_never_known_is_carried(name: str, algorithm: ModuleType) -> None:
     sample = drawn()
     sample.matrix[:, 4] = np.nan
     native = algorithm.learn(sample, settings(name), seed=0).native()
@@ -209,7 +214,7 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_further_settings_reach_the_library(name: str, others: dict[str, Any]) -> None:
     """They change the model, which is answered exactly as before; None leaves a setting to the library."""
-    algorithm = algorithms.get(name)
+    algorithm = module(name)
     sample = drawn()
     usual, native = (
         algorithm.learn(sample, settings(name, **own), seed=0, validation=drawn(500, seed=1)).native()

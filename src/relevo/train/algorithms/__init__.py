@@ -11,23 +11,25 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
+from relevo.candidates import ALGORITHMS, Given, Made
 from relevo.errors import TrainingError
 from relevo.extras import need
 from relevo.texts import t
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from relevo.candidates import Setting
+    from relevo.candidates import Candidate, Setting, Texts
     from relevo.train.encoders import Sample
 
     Flags = NDArray[np.bool_]
     Matrix = NDArray[np.float32]
     Floats = NDArray[np.float64]
 
-NAMES = ("logistic", "lightgbm", "xgboost")
+NAMES = ALGORITHMS
 MANY_ROWS = 200_000
 CLASS_WEIGHT = "class_weight"
 PATIENCE = 25
@@ -43,15 +45,20 @@ class Model(Protocol):
         ...
 
     def native(self) -> bytes:
-        """The model in its library's own text format."""
+        """What is kept of the model: its library's own text format, or what it can be fitted anew from."""
+        ...
+
+    def to_onnx(self, native: bytes, width: int) -> bytes:
+        """What ``native`` gave as ONNX: ``features`` float32 (n, width) to ``margin`` float32 (n, 1)."""
         ...
 
 
 class Algorithm(Protocol):
     """What an algorithm's module has.
 
-    Laws: the same sample, settings, seed and rounds give the same ``native`` bytes; ``to_onnx`` answers
-    with ``margin``'s numbers to float32; a module imports its library when it is first used.
+    Laws: the same sample, settings, seed and rounds give the same ``native`` bytes; a model's ONNX answers
+    with the numbers of what ``revive`` gives, to float32; a library is imported when it is first used. The
+    modules here obey it, and so do ``estimator.Estimator`` and ``pretrained.Pretrained``.
     """
 
     @property
@@ -96,12 +103,17 @@ class Algorithm(Protocol):
         """Fit; stop early by ``validation`` if given, else after ``rounds``."""
         ...
 
-    def margin(self, native: bytes, matrix: Matrix) -> Floats:
-        """Log-odds, shape (n,), from the native bytes."""
+    @property
+    def TEXTS(self) -> Texts:  # noqa: N802
+        """How texts are encoded."""
         ...
 
-    def to_onnx(self, native: bytes, width: int) -> bytes:
-        """The same model as ONNX: ``features`` float32 (n, width) to ``margin`` float32 (n, 1)."""
+    def rehearse(self, sample: Sample, wanted: Mapping[str, Setting], *, seed: int) -> None:
+        """Raise ``TrainingError`` within seconds for what would fail only after the search."""
+        ...
+
+    def revive(self, native: bytes, refit: Callable[[], Model]) -> Callable[[Matrix], Floats]:
+        """The fitted model's margins, never those of its export; ``refit`` fits it anew where bytes cannot hold it."""
         ...
 
 
@@ -112,6 +124,20 @@ def get(name: str) -> Algorithm:
             t("There is no algorithm {name}. Choose one of {names}.", name=name, names=", ".join(NAMES))
         )
     return cast("Algorithm", import_module(f"{__name__}.{name}"))
+
+
+def of(candidate: Candidate, root: Path) -> Algorithm:
+    """What a candidate is learned by; ``root`` is the folder that a pretrained file's path is relative to."""
+    source = candidate.source
+    if isinstance(source, Made):
+        from relevo.train.algorithms.estimator import Estimator
+
+        return Estimator(source, candidate.settings)
+    if isinstance(source, Given):
+        from relevo.train.algorithms.pretrained import Pretrained
+
+        return Pretrained(source, root)
+    return get(candidate.algorithm)
 
 
 @dataclass(frozen=True)
@@ -136,13 +162,14 @@ class Boosting:
 
 
 @contextmanager
-def steady() -> Iterator[None]:
+def steady(*, quiet: bool = False) -> Iterator[None]:
     """Hold linear algebra to one thread, so that its sums keep their order, and solvers to themselves.
 
-    scikit-learn warns where it turns from Newton's method to another, which is its business.
+    scikit-learn warns where it turns from Newton's method to another, which is its business. ``quiet`` hushes
+    every warning, as for estimators of any make; it is done here since filters are shared by all threads.
     """
     with need("threadpoolctl", "train").threadpool_limits(1), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"sklearn\.")
+        warnings.filterwarnings("ignore", module="" if quiet else r"sklearn\.")
         yield
 
 

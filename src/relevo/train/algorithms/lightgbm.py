@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,17 +14,18 @@ from relevo.texts import t
 from relevo.train.algorithms import CLASS_WEIGHT, Boosting, refusals, row_weights, threads, trees
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
-    from relevo.candidates import Setting
+    from relevo.candidates import Setting, Texts
     from relevo.train.encoders import Sample
 
     Matrix = NDArray[np.float32]
     Floats = NDArray[np.float64]
 
 FORMAT = "lightgbm-text"
+TEXTS: Texts = "mean"
 SPACE: Mapping[str, Setting] = {
     "num_leaves": (8, 128),
     "learning_rate": (0.05, 0.2),
@@ -88,7 +90,7 @@ _FIXED = {
     "force_row_wise": True,
     "feature_pre_filter": False,
 }
-_DEFAULT_LEFT, _CATEGORICAL, _MISSING_NAN = 2, 1, 2
+_DEFAULT_LEFT, _CATEGORICAL, _MISSING_ZERO, _MISSING_NAN = 2, 1, 1, 2
 
 
 @dataclass
@@ -112,6 +114,10 @@ class Model:
                 self.booster.set_leaf_output(number, leaf, value)
         written: str = self.booster.model_to_string(num_iteration=self.rounds)
         return written.encode()
+
+    def to_onnx(self, native: bytes, width: int) -> bytes:
+        """See the function of this name."""
+        return to_onnx(native, width)
 
 
 def learn(
@@ -158,6 +164,15 @@ def learn(
     return Model(booster, best if best > 0 else booster.current_iteration())
 
 
+def rehearse(sample: Sample, wanted: Mapping[str, Setting], *, seed: int) -> None:
+    """Whatever can be learned here can be exported."""
+
+
+def revive(native: bytes, refit: Callable[[], Model]) -> Callable[[Matrix], Floats]:  # noqa: ARG001 - the bytes hold it
+    """``margin`` of these bytes."""
+    return partial(margin, native)
+
+
 def margin(native: bytes, matrix: Matrix) -> Floats:
     """Log-odds from LightGBM's text."""
     booster = need("lightgbm", "train").Booster(model_str=native.decode())
@@ -190,12 +205,16 @@ def _dataset(sample: Sample, params: Mapping[str, Any], reference: Any) -> Any:
     return sample.prepared[key]
 
 
-def _trees(text: str) -> list[trees.Tree]:
-    """Read LightGBM's text (its ``src/io/tree.cpp``, ``Tree::ToString``)."""
+def read(text: str) -> list[trees.Tree]:
+    """Read LightGBM's text (its ``src/io/tree.cpp``, ``Tree::ToString``); thresholds are doubles."""
     head, *blocks = text.partition("end of trees")[0].split("\nTree=")
     if "average_output" in head.splitlines():
         raise TrainingError(t("lightgbm: this model averages its trees, which is not supported."))
     return [_tree(dict(line.split("=", 1) for line in block.splitlines() if "=" in line)) for block in blocks]
+
+
+def _trees(text: str) -> list[trees.Tree]:
+    return [replace(tree, threshold=trees.down(tree.threshold)) for tree in read(text)]
 
 
 def _tree(fields: Mapping[str, str]) -> trees.Tree:
@@ -210,6 +229,8 @@ def _tree(fields: Mapping[str, str]) -> trees.Tree:
 
     threshold = np.array(numbers("threshold"), np.float64)
     decision = np.array(numbers("decision_type"), np.int64)
+    if ((decision >> 2) & 3 == _MISSING_ZERO).any():
+        raise TrainingError(t("lightgbm: zero_as_missing is not supported."))
     # Without NaN among what was learned from, LightGBM reads NaN as zero (Tree::NumericalDecision).
     routed = (decision >> 2) & 3 == _MISSING_NAN
     missing_left = np.where(routed, decision & _DEFAULT_LEFT != 0, threshold >= 0)
@@ -221,7 +242,7 @@ def _tree(fields: Mapping[str, str]) -> trees.Tree:
 
     return trees.Tree(
         feature=np.concatenate([np.array(numbers("split_feature"), np.int64), leaves]),
-        threshold=np.concatenate([trees.down(threshold), np.zeros(inner + 1, np.float32)]),
+        threshold=np.concatenate([threshold, np.zeros(inner + 1)]),
         left=children("left_child"),
         right=children("right_child"),
         missing_left=np.concatenate([missing_left, np.zeros(inner + 1, np.bool_)]).astype(np.bool_),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,17 +17,18 @@ from relevo.extras import need
 from relevo.train.algorithms import CLASS_WEIGHT, refusals, row_weights, trees
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
-    from relevo.candidates import Setting
+    from relevo.candidates import Setting, Texts
     from relevo.train.encoders import Sample
 
     Matrix = NDArray[np.float32]
     Floats = NDArray[np.float64]
 
 FORMAT = "logistic-json"
+TEXTS: Texts = "mean"
 SPACE: Mapping[str, Setting] = {"C": (0.001, 10.0), CLASS_WEIGHT: (0.0, 1.0)}
 FIRST: Mapping[str, str | float | None] = {"C": 0.1, CLASS_WEIGHT: 0.5}
 LOGARITHMIC = frozenset({"C"})
@@ -72,6 +74,10 @@ class Model:
         plain = {name: getattr(self, name).tolist() for name in ARRAYS}
         return json.dumps({**plain, "bias": self.bias}, separators=(",", ":"), sort_keys=True).encode()
 
+    def to_onnx(self, native: bytes, width: int) -> bytes:
+        """See the function of this name."""
+        return to_onnx(native, width)
+
 
 def learn(
     sample: Sample,
@@ -102,6 +108,15 @@ def learn(
     missing[design.indicated] += coefficients[width:]
     bias = float(estimator.intercept_[0] - weight @ design.mean)
     return Model(weight, missing, design.low, design.high, bias)
+
+
+def rehearse(sample: Sample, wanted: Mapping[str, Setting], *, seed: int) -> None:
+    """Whatever can be learned here can be exported."""
+
+
+def revive(native: bytes, refit: Callable[[], Model]) -> Callable[[Matrix], Floats]:  # noqa: ARG001 - the bytes hold it
+    """``margin`` of these bytes."""
+    return partial(margin, native)
 
 
 def margin(native: bytes, matrix: Matrix) -> Floats:

@@ -38,7 +38,7 @@ class Tree:
     """
 
     feature: NDArray[np.int64]
-    threshold: NDArray[np.float32]
+    threshold: NDArray[np.floating[Any]]
     left: NDArray[np.int64]
     right: NDArray[np.int64]
     missing_left: NDArray[np.bool_]
@@ -59,7 +59,7 @@ def on_grid(values: Floats, step: float) -> Floats:
     return rounded
 
 
-def down(threshold: Floats) -> NDArray[np.float32]:
+def down(threshold: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """The largest float32 that is not above each threshold."""
     with np.errstate(over="ignore"):
         near = threshold.astype(np.float32)

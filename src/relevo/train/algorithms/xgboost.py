@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,17 +14,18 @@ from relevo.train.algorithms import CLASS_WEIGHT, Boosting, refusals, row_weight
 from relevo.train.data import finite
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
-    from relevo.candidates import Setting
+    from relevo.candidates import Setting, Texts
     from relevo.train.encoders import Sample
 
     Matrix = NDArray[np.float32]
     Floats = NDArray[np.float64]
 
 FORMAT = "xgboost-json"
+TEXTS: Texts = "mean"
 SPACE: Mapping[str, Setting] = {
     "max_depth": (3, 9),
     "learning_rate": (0.06, 0.25),
@@ -102,6 +104,10 @@ class Model:
         learner["learner_model_param"]["base_score"] = "[5E-1]"
         return json.dumps(document, separators=(",", ":"), sort_keys=True).encode()
 
+    def to_onnx(self, native: bytes, width: int) -> bytes:
+        """See the function of this name."""
+        return to_onnx(native, width)
+
 
 def learn(
     sample: Sample,
@@ -133,6 +139,15 @@ def learn(
             verbose_eval=False,
         )
     return Model(booster, booster.best_iteration + 1 if stopping else booster.num_boosted_rounds())
+
+
+def rehearse(sample: Sample, wanted: Mapping[str, Setting], *, seed: int) -> None:
+    """Whatever can be learned here can be exported."""
+
+
+def revive(native: bytes, refit: Callable[[], Model]) -> Callable[[Matrix], Floats]:  # noqa: ARG001 - the bytes hold it
+    """``margin`` of these bytes."""
+    return partial(margin, native)
 
 
 def margin(native: bytes, matrix: Matrix) -> Floats:
