@@ -120,35 +120,43 @@ def _looks(cell: str) -> Iterator[str]:
 def _settle(connection: DuckDBPyConnection, kind: Kind, guess: str) -> None:
     """Take the guess if all rows bear it out, counting the texts that do not."""
     days = ("date", "timestamp")  # a midnight in every row is no time of day
-    attempts = {"integer": ("integer", "double"), "date": days, "timestamp": days, "text": ()}.get(
+    types = {"integer": ("integer", "double"), "date": days, "timestamp": days, "text": ()}.get(
         guess, (guess,)
     )
-    for type_ in attempts:
-        cell, value = f"c{kind.place}", f"v{kind.place}_{type_}"
-        query = cast([(kind.place, type_)], "cells")
-        ((good, bad, few),) = connection.execute(
-            f"select count({value}), count({cell}) - count({value}), approx_count_distinct({value}) from ({query})"
+    if not types:
+        return
+    cell, place = f"c{kind.place}", kind.place
+    query = cast([(place, type_) for type_ in types], "cells")
+    asked = ", ".join(f"count(v{place}_{type_}), approx_count_distinct(v{place}_{type_})" for type_ in types)
+    ((filled, *counts),) = connection.execute(f"select count({cell}), {asked} from ({query})").fetchall()
+    goods = counts[::2]
+    good = max(goods)
+    chosen = goods.index(good)  # the narrower of two types that hold the same rows
+    others: list[tuple[str, int]] = []
+    if filled > good:
+        others = connection.execute(
+            f"select {cell}, count(*) from ({query}) where v{place}_{types[chosen]} is null and {cell} is not null"
+            " group by 1 order by 2 desc, 1 limit 100"
         ).fetchall()
-        others = (
-            connection.execute(
-                f"select {cell}, count(*) from ({query}) where {value} is null and {cell} is not null"
-                " group by 1 order by 2 desc, 1 limit 100"
-            ).fetchall()
-            if bad
-            else []
-        )
-        marks = {text: count for text, count in others if text.lower() in WIDE}
-        rest = {text: count for text, count in others if text not in marks}
-        codes = any(_is_code(text) for text in rest)
-        words = len(rest) <= _WORDS and not any(letter.isdigit() for text in rest for letter in text)
-        if words and few > _NUMBERS_BEFORE_WORDS and all(count > 1 for count in rest.values()):
-            marks, rest = marks | rest, {}
-        strays = bad - sum(marks.values())
-        strict = codes or type_ == "boolean" or type_ != attempts[-1]
-        if good and strays <= (0 if strict else MOST_STRAYS * good):
-            kind.type, kind.marks, kind.strays = type_, marks, strays
-            kind.stray = next(iter(rest), "")
-            return
+    marks, rest = _marks(others, many=counts[2 * chosen + 1] > _NUMBERS_BEFORE_WORDS)
+    strays = filled - good - sum(marks.values())
+    codes = guess == "boolean" or any(_is_code(text) for text in rest)
+    if good and strays <= (0 if codes else MOST_STRAYS * good):
+        kind.type, kind.marks, kind.strays = types[chosen], marks, strays
+        kind.stray = next(iter(rest), "")
+
+
+def _marks(others: Sequence[tuple[str, int]], *, many: bool) -> tuple[dict[str, int], dict[str, int]]:
+    """Part the texts among numbers in those that mean null and those that are mistakes.
+
+    A few words that come again and again, among ``many`` numbers, mean null whatever they are.
+    """
+    marks = {text: count for text, count in others if text.lower() in WIDE}
+    rest = {text: count for text, count in others if text not in marks}
+    words = len(rest) <= _WORDS and not any(letter.isdigit() for text in rest for letter in text)
+    if many and words and all(count > 1 for count in rest.values()):
+        return marks | rest, {}
+    return marks, rest
 
 
 def _is_code(text: str) -> bool:

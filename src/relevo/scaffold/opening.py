@@ -48,8 +48,7 @@ def open_file(connection: DuckDBPyConnection, path: Path, scratch: Path) -> Open
 
     def load(found: reading.Reading) -> tuple[str, ...]:
         cells = ", ".join(
-            f"nullif(trim({quote(column)}, {literal(BLANKS)}), '') as c{place}"
-            for place, column in enumerate(found.columns)
+            f"{_trimmed(quote(column))} as c{place}" for place, column in enumerate(found.columns)
         )
         connection.execute(
             f"create or replace table cells as select {reading.ROW}, {reading.DEFECT}, {cells} from ({found.sql})"
@@ -60,6 +59,12 @@ def open_file(connection: DuckDBPyConnection, path: Path, scratch: Path) -> Open
     ((rows, damaged),) = connection.execute(f"select count(*), count({reading.DEFECT}) from cells").fetchall()
     _check(connection, path, headers, rows, damaged)
     return Opened(path, source, headers, rows, damaged)
+
+
+def _trimmed(cell: str) -> str:
+    """Trim a cell as cleaning does; most begin and end in plain ASCII, which is told by their two ends alone."""
+    tight = f"{cell} >= '!' and {cell} < '\x7f' and {cell}[-1] between '!' and '~'"
+    return f"case when {tight} then {cell} else nullif(trim({cell}, {literal(BLANKS)}), '') end"
 
 
 def _check(
@@ -150,17 +155,18 @@ def _encoding(path: Path, packed: str, start: bytes) -> str:
     """UTF-8 if the whole file is; else UTF-16 by its mark, Windows' or Latin-1."""
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) and not packed:
         return "utf-16"
+    highest = ""
     for encoding in ("utf-8", "cp1252"):
         try:
             with opened(path, packed, encoding) as text:
-                plain = True
                 while chunk := text.read(CHUNK):
-                    plain = plain and max(chunk) < "\u0100"  # what only Windows' code page has lies above
+                    highest = max(highest, *chunk) if encoding == "cp1252" else ""
         except DataError as error:
             if not isinstance(error.__cause__, UnicodeError):
                 raise
             continue
-        return "latin-1" if encoding == "cp1252" and plain else encoding
+        # what only Windows' code page has lies above the 256 letters of Latin-1
+        return "latin-1" if encoding == "cp1252" and highest < "\u0100" else encoding
     return "latin-1"
 
 

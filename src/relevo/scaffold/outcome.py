@@ -287,7 +287,11 @@ def _of_condition(opened: Opened, columns: Sequence[Column], target: str, positi
 
     broken: list[Mistake] = []
     tree = parse_expression(target, OPTION, lambda *parts: broken.append(Mistake("relevo new", *parts)))
-    if tree is None or isinstance(tree, exp.Column | exp.Literal) or not list(tree.find_all(exp.Column)):
+    if (
+        tree is None
+        or isinstance(tree, exp.Column | exp.Literal | exp.Alias)
+        or not list(tree.find_all(exp.Column))
+    ):
         looks_like_a_name = tree is None and not any(sign in target for sign in "<>=()'")
         if tree is None and broken and not looks_like_a_name:
             raise ProjectError(broken)
