@@ -175,13 +175,17 @@ def _load(
 ) -> None:
     columns = ", ".join(f"{quote(f.name)} {SQL_TYPES[f.type]}" for f in request.fields)
     connection.execute(f"create or replace temp table request (_id bigint, {columns})")
-    values = [(place, *(row[name] for name in request.names)) for place, row in enumerate(requests)]
-    marks = ", ".join("?" * (len(request.fields) + 1))
-    step = 500
-    for start in range(0, len(values), step):
-        part = values[start : start + step]
-        flat = [value for row in part for value in row]
-        connection.execute(f"insert into request values {', '.join([f'({marks})'] * len(part))}", flat)
+    types = ["BIGINT", *(SQL_TYPES[field.type] for field in request.fields)]
+    values = ", ".join(
+        f"unnest(?::{type_}[])" for type_ in types
+    )  # binding lists is ten times as fast as cells
+    step = 2_000
+    for start in range(0, len(requests), step):
+        part = requests[start : start + step]
+        cells = [[row[name] for row in part] for name in request.names]
+        connection.execute(
+            f"insert into request select {values}", [[*range(start, start + len(part))], *cells]
+        )
 
 
 def _both_refuse(
