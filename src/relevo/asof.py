@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from relevo.package import ModelPackage
 
-STEP = 500
+STEP = 2_000
 """Rows that one INSERT takes."""
 Found = dict[str, dict[Any, tuple[Any, ...]]]
 """Rows of history by name and key; a key that is absent had no row then."""
@@ -99,16 +99,18 @@ def _as_of(
     key, kinds = list(history["key"]), list(history["types"])
     typed = ", ".join(f"k{n} {SQL_TYPES[kind]}" for n, kind in enumerate(kinds[: len(key)]))
     connection.execute(f"create or replace temp table keys_asked (place bigint, asked_at timestamp, {typed})")
+    taken = ", ".join(
+        f"unnest(?::{SQL_TYPES[kind]}[])" for kind in ("integer", "timestamp", *kinds[: len(key)])
+    )
     for start in range(0, len(asked), STEP):
-        rows = [
-            (start + number, at, *(value if len(key) > 1 else (value,)))
-            for number, (_, at, value) in enumerate(asked[start : start + STEP])
-        ]
-        marks = f"({', '.join('?' * (2 + len(key)))})"
-        connection.execute(
-            f"insert into keys_asked values {', '.join([marks] * len(rows))}",
-            [value for row in rows for value in row],
+        part = asked[start : start + STEP]
+        keys = (
+            [[value for _, _, value in part]]
+            if len(key) == 1
+            else zip(*(value for _, _, value in part), strict=True)
         )
+        cells = [[*range(start, start + len(part))], [at for _, at, _ in part], *map(list, keys)]
+        connection.execute(f"insert into keys_asked select {taken}", cells)
     alike = " and ".join(f"a.k{n} = h.{quote(name)}" for n, name in enumerate(key))
     stamp = f"h.{quote(history['known_at'])}"
     names = list(history["columns"])[len(key) :]

@@ -182,15 +182,16 @@ def _load(connection: duckdb.DuckDBPyConnection, request: Contract, asked: Seque
     connection.execute(
         f"create or replace temp table request (_id bigint, {quote(TIME)} timestamp, {columns})"
     )
-    values = [
-        (place, one.at, *(one.request[name] for name in request.names)) for place, one in enumerate(asked)
-    ]
-    marks = ", ".join("?" * (len(request.fields) + 2))
-    step = 500
-    for start in range(0, len(values), step):
-        part = values[start : start + step]
-        flat = [value for row in part for value in row]
-        connection.execute(f"insert into request values {', '.join([f'({marks})'] * len(part))}", flat)
+    types = ["BIGINT", "TIMESTAMP", *(SQL_TYPES[field.type] for field in request.fields)]
+    values = ", ".join(f"unnest(?::{type_}[])" for type_ in types)  # ten times as fast as cells
+    step = 2_000
+    for start in range(0, len(asked), step):
+        part = asked[start : start + step]
+        cells = [[one.request[name] for one in part] for name in request.names]
+        numbers = [*range(start, start + len(part))]
+        connection.execute(
+            f"insert into request select {values}", [numbers, [one.at for one in part], *cells]
+        )
 
 
 def _both_refuse(

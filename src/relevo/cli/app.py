@@ -41,6 +41,38 @@ Why = Annotated[str, typer.Option("--why", metavar="TEXT", help=t("The reason, f
 HERE = Path()
 
 
+@app.command(
+    help=t("Write a project from a file and a target: contract, features, split, and what looks wrong.")
+)
+def new(
+    name: Annotated[
+        Path, typer.Argument(metavar="NAME", show_default=False, help=t("The new project's folder."))
+    ],
+    from_: Annotated[
+        Path,
+        typer.Option(
+            "--from", metavar="FILE", help=t("CSV, Parquet or JSON lines, with one row for each example.")
+        ),
+    ],
+    target: Annotated[
+        str,
+        typer.Option(metavar="COLUMN", help=t("The column that holds the outcome, or a condition in SQL.")),
+    ],
+    positive: Annotated[
+        str | None, typer.Option(metavar="VALUE", help=t("Which value of the column is the yes."))
+    ] = None,
+    lang: Annotated[
+        str | None, typer.Option(metavar="en|es", help=t("The language of comments and messages."))
+    ] = None,
+    copy: Annotated[bool, typer.Option("--copy", help=t("Copy the file into the project."))] = False,
+    json: Json = False,
+) -> None:
+    """Write a project."""
+    from relevo.cli.creating import new as command
+
+    command(name, from_, target, positive, lang, copy=copy, json=json)
+
+
 @app.command(help=t("Walk from the data to a released version; does only what is new."))
 def run(
     project: Folder = HERE,
