@@ -1,8 +1,8 @@
--- What is learned from: the newest twelve complete weeks, each asked for twice: on Monday for the whole of it, and
+-- What is learned from: the newest nine complete weeks, each asked for twice: on Monday for the whole of it, and
 -- on Wednesday for the rest. Starts are numbered in half weeks, as in history_pairs.sql.
 --
--- Taken are all pairs bought in the four weeks before the start, a quarter of those bought earlier, a hundredth of
--- the others whose product sold in the last eight weeks, a thousandth of the rest. None of this looks at the outcome,
+-- Taken are all pairs bought in the four weeks before the start, a quarter of those bought earlier, a fiftieth of
+-- the others whose product sold in the last eight weeks, one in two hundred of the rest. None of this looks at the outcome,
 -- and all of it shows in the features, so the probabilities stay those of the whole grid.
 with bought as (
     select distinct customer_id, product_id, purchase_date as day,
@@ -17,7 +17,7 @@ starts as (
     select s.start,
         date '1970-01-05' + cast(7 * (s.start // 2) + 2 * (s.start % 2) as integer) as day,
         date '1970-01-05' + cast(7 * (s.start // 2) + 7 as integer) as next_monday
-    from newest n, unnest(range(2 * (n.start // 2 - 12), 2 * (n.start // 2))) as s(start)
+    from newest n, unnest(range(2 * (n.start // 2 - 9), 2 * (n.start // 2))) as s(start)
 ),
 known as (
     select b.customer_id, b.product_id, s.start, s.day - max(b.day) as age
@@ -35,10 +35,10 @@ grid as (
 ),
 others as (
     select g.customer_id, g.product_id, g.start
-    from (select * from grid where draw < 10) g
+    from (select * from grid where draw < 20) g
     left join selling l using (product_id, start)
     anti join known k using (customer_id, product_id, start)
-    where l.product_id is not null or draw < 1
+    where l.product_id is not null or draw < 5
 ),
 taken as (
     select customer_id, product_id, start from known

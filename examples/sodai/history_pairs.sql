@@ -5,7 +5,7 @@
 -- whole numbers, so that they are the same in whatever order rows are added.
 with days as (
     -- Corrections are rows with negative items beside the sale; a pair that was only taken back was not bought.
-    select customer_id, product_id, purchase_date as day, sum(cast(round(1000 * items) as bigint)) as items
+    select customer_id, product_id, purchase_date as day, cast(sum(cast(round(1000 * items) as bigint)) as bigint) as items
     from purchases
     where items > 0
     group by all
@@ -34,28 +34,37 @@ aged as (
         -- The same days of earlier weeks, from Monday or from Wednesday to Sunday: 1 for last week's.
         if(start % 2 = 0 or isodow(day) >= 3, (start_day - day + 6) // 7, null) as lag
     from placed
+),
+summed as (
+    -- `weeks` and `lags` are sets of small numbers, one bit each; what fades is in thousandths of a purchase.
+    select
+        customer_id,
+        product_id,
+        start_day,
+        min(age) as days_since,
+        max(times) as times,
+        bit_or(if(week < 4, 1 << week, 0)) as weeks,
+        bit_or(if(lag <= 26 and age <= 182, 1 << (lag - 1), 0)) as lags,
+        count(*) filter (age <= 28) as days4,
+        count(*) filter (age <= 182) as days26,
+        cast(sum(if(age <= 182, cast(round(1000 * exp(-age / 10.0)) as bigint), 0)) as bigint) as fading10,
+        cast(sum(if(age <= 182, cast(round(1000 * exp(-age / 30.0)) as bigint), 0)) as bigint) as fading30,
+        cast(sum(if(age <= 182, cast(round(1000 * exp(-age / 90.0)) as bigint), 0)) as bigint) as fading90,
+        count(gap) filter (age <= 182) as gaps,
+        cast(sum(gap) filter (age <= 182) as bigint) as gap_days,
+        cast(sum(gap * gap) filter (age <= 182) as bigint) as gap_squares,
+        arg_max(items, day) filter (age <= 182) as newest_items,
+        cast(sum(items) filter (age <= 182) as bigint) as items
+    from aged
+    group by customer_id, product_id, start_day
 )
 select
-    customer_id,
-    product_id,
+    * exclude (start_day, weeks, lags, days_since),
     cast(start_day as timestamp) as known_at,
-    least(min(age), 183) as days_since,
-    max(times) as times,
-    count(distinct week) filter (week < 4) as weeks4,
-    count(*) filter (age <= 28) as days4,
-    bit_count(coalesce(bit_or(1 << (lag - 1)) filter (lag <= 4), 0)) as same4,
-    bit_count(coalesce(bit_or(1 << (lag - 1)) filter (lag <= 8), 0)) as same8,
-    bit_count(coalesce(bit_or(1 << (lag - 1)) filter (lag <= 13), 0)) as same13,
-    bit_count(coalesce(bit_or(1 << (lag - 1)) filter (lag <= 26 and age <= 182), 0)) as same26,
-    -- Purchases in thousandths that fade with their age.
-    coalesce(sum(cast(round(1000 * exp(-age / 10.0)) as bigint)) filter (age <= 182), 0) as fading10,
-    coalesce(sum(cast(round(1000 * exp(-age / 30.0)) as bigint)) filter (age <= 182), 0) as fading30,
-    coalesce(sum(cast(round(1000 * exp(-age / 90.0)) as bigint)) filter (age <= 182), 0) as fading90,
-    count(gap) filter (age <= 182) as gaps,
-    sum(gap) filter (age <= 182) as gap_days,
-    sum(gap * gap) filter (age <= 182) as gap_squares,
-    arg_max(items, day) filter (age <= 182) as newest_items,
-    sum(items) filter (age <= 182) as items,
-    count(*) filter (age <= 182) as days26
-from aged
-group by customer_id, product_id, start_day
+    least(days_since, 183) as days_since,
+    bit_count(weeks) as weeks4,
+    bit_count(lags & 15) as same4,
+    bit_count(lags & 255) as same8,
+    bit_count(lags & 8191) as same13,
+    bit_count(lags) as same26
+from summed
