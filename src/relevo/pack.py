@@ -14,7 +14,7 @@ from relevo.errors import RelevoError
 from relevo.examples import bound
 from relevo.online import FeatureError
 from relevo.package.values import to_json
-from relevo.sql import quote
+from relevo.sql import LookupUse, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,7 +80,7 @@ def _lookups(
 ) -> dict[str, tuple[dict[str, Any], bytes]]:
     found = {}
     with bound(definition, lake, tables) as connection:
-        for use in definition.plan.lookups:
+        for use in (*definition.plan.lookups, *_recommended(definition)):
             if use.known_at:
                 continue
             columns = [*use.key, *use.columns]
@@ -94,6 +94,15 @@ def _lookups(
             }
             found[use.name] = (described, packages.lookup_lines(rows))
     return found
+
+
+def _recommended(definition: Definition) -> list[LookupUse]:
+    """The list of what is recommended, where no feature looks anything up in it."""
+    wanted = definition.project.recommend
+    if wanted is None or wanted.among in {use.name for use in definition.plan.lookups}:
+        return []
+    table = next(table for table in definition.project.lookups if table.name == wanted.among)
+    return [LookupUse(table.name, table.keys, ())]
 
 
 def histories(definition: Definition) -> list[dict[str, Any]]:

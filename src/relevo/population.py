@@ -6,14 +6,14 @@ contracts' names of the columns. Stamps in them are moments: a date means its fi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Examples:
     """The labelled rows, made by a query: one for each thing to predict.
 
@@ -22,7 +22,7 @@ class Examples:
     """
 
     sql: str = "examples.sql"
-    time: str
+    time: str = field(kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class History:
         return (self.key,) if isinstance(self.key, str) else tuple(self.key)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Population:
     """What a batch run scores: the request's fields, ``time``, and columns to report by.
 
@@ -55,10 +55,10 @@ class Population:
     """
 
     sql: str = "population.sql"
-    time: str
-    outcomes: str | None = None
-    naive: str | None = None
-    segments: Sequence[str] = ()
+    time: str = field(kw_only=True)
+    outcomes: str | None = field(default=None, kw_only=True)
+    naive: str | None = field(default=None, kw_only=True)
+    segments: Sequence[str] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True, kw_only=True)

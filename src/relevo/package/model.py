@@ -319,5 +319,7 @@ def _check_features(manifest: Manifest, online: OnlineFeatures) -> None:
     described = (*manifest.lookups, *manifest.histories)
     held = {str(row["name"]): list(row["columns"][len(row["key"]) :]) for row in described}
     wanted = {name: list(columns) for name, _, columns in online.lookups}
+    if manifest.recommend is not None:
+        wanted.setdefault(str(manifest.recommend["among"]), [])
     if held != wanted:
         raise PackageError(t("manifest.json: the look-ups are not those of the features."))
