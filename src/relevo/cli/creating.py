@@ -73,6 +73,6 @@ def _tell(made: Made) -> None:
         t(
             "Written: {folder}. Read project.py, then: {command}",
             folder=made.folder,
-            command=f"relevo run {made.folder}",
+            command=made.next,
         )
     )

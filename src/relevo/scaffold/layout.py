@@ -54,7 +54,7 @@ def _forced(node: str | Call) -> bool:
 
 
 def text(value: str) -> str:
-    """Write a text as Python, with the quotes that need fewer escapes."""
+    """Write a text as Python, with the quotes that need fewer escapes, double ones if alike."""
     written = json.dumps(value, ensure_ascii=False)
     if value.count('"') > value.count("'"):
         return "'" + written[1:-1].replace('\\"', '"').replace("'", "\\'") + "'"

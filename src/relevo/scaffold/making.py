@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -37,6 +38,11 @@ class Made:
     folder: Path
     name: str
     found: Found
+
+    @property
+    def next(self) -> str:
+        """The command that comes next, as a shell takes it."""
+        return f"relevo run {shlex.quote(str(self.folder))}"
 
 
 def new(folder: Path, source: Path, target: str, *, positive: str | None = None, copy: bool = False) -> Made:
@@ -131,7 +137,7 @@ def _write(made: Path, folder: Path, found: Found, name: str, *, copy: bool) -> 
         "project.py": writing.project(found, name, table, pattern),
         "features.sql": features.write(found),
         "cases.csv": writing.cases(found),
-        "README.md": writing.readme(found, name, str(folder)),
+        "README.md": writing.readme(found, name, shlex.quote(str(folder))),
         ".gitignore": ".relevo/\n",
     }
     for file, content in files.items():
@@ -173,7 +179,7 @@ def report(made: Made) -> dict[str, Any]:
         ],
         "left_out": [item for item in _items(found) if not item.pop("soft")],
         "look_at": [item for item in _items(found) if item.pop("soft")],
-        "next": f"relevo run {made.folder}",
+        "next": made.next,
     }
 
 
