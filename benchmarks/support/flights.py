@@ -33,7 +33,9 @@ from relevo.workspace import Workspace
 if TYPE_CHECKING:
     from relevo.definition import Definition
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "flights"
+ROOT = Path(__file__).parents[2]
+PROJECT = ROOT / "tests" / "support" / "flights"  # the features that the usual service has too
+SAMPLE = ROOT / "examples" / "flights"
 ROWS, BODIES = 20_000, 2_000
 TREES, LEAVES = 200, 31
 CALIBRATION = {"a": 1.0, "b": 0.0}
@@ -43,8 +45,8 @@ FIELDS = ("Fecha-I", "Vlo-I", "Des-I", "Emp-I", "TIPOVUELO")
 def make(folder: Path) -> None:
     """Write the project with its workspace, ``pipeline.pickle`` and ``bodies.jsonl`` into an empty folder."""
     project = folder / "flights"
-    shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("data", ".relevo", "__pycache__"))
-    sys.path.insert(0, str(project))
+    shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("data", ".relevo", "__pycache__"))
+    sys.path.insert(0, str(SAMPLE))
     import sample  # type: ignore[import-not-found]
 
     rows = [
