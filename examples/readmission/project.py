@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from relevo import Files, Gate, GroupSplit, Project, Table, Target, Tuning, lightgbm, logistic
+from relevo import Batches, Files, Gate, GroupSplit, Project, Table, Target, Tuning, lightgbm, logistic
 
 Dose = Literal["No", "Steady", "Up", "Down"]
 MEDICINE = Field("No", description="Taken, and whether the dose was changed", examples=["Steady"])
@@ -91,7 +91,7 @@ project = Project(
         Table(
             "encounters",
             Encounter,
-            Files("data/*.csv"),
+            Batches("http://127.0.0.1:8100/batches/{number}"),  # provider.py
             nulls=["?", "Unknown/Invalid"],  # and not "None", which says that a test was not made
             unique=["encounter_id"],
             where="discharge_disposition_id not in (11, 13, 14, 19, 20, 21)",

@@ -54,7 +54,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = source.read_text(encoding="utf-8").splitlines(keepends=True)
     lines[1] = lines[1].replace(",Male,", ",Unknown/Invalid,").replace(",Female,", ",Unknown/Invalid,")
     source.write_text("".join(lines), encoding="utf-8")
-    run = project.run(copy)
+    with module("provider").provided(source, rows=1500) as url:
+        project.edit(copy / "project.py", ("http://127.0.0.1:8100/batches/{number}", url))
+        run = project.run(copy)
     assert run.status == "released", run.message
     return copy
 
