@@ -21,6 +21,7 @@ import numpy as np
 
 from relevo import candidates, pack, validation
 from relevo import package as packages
+from relevo.asof import Asked
 from relevo.definition import load
 from relevo.online import compile_tree
 from relevo.package import ModelPackage, values
@@ -103,7 +104,9 @@ def _release(definition: Definition, rows: list[dict[str, str]], late: Any, fold
     for name in ("draft", "package"):
         (folder / name).mkdir()
     packages.write(folder / "draft", **parts)
-    golden = pack.golden_rows(ModelPackage.load(folder / "draft"), requests[:64])
+    golden = pack.golden_rows(
+        ModelPackage.load(folder / "draft"), [Asked(request) for request in requests[:64]]
+    )
     packages.write(folder / "package", **parts, golden=golden)
     workspace = Workspace.open(definition.project.root)
     workspace.remember(definition.name)
