@@ -19,6 +19,7 @@ class Flight(BaseModel):
     load: float = Field(0.5, le=1)
     kind: Literal["I", "N"] = "N"
     day: date | None = None
+    level: Literal[1, 2] | None = None
 
 
 VALIDATORS = validation.build(contract.read(Flight))
@@ -33,7 +34,19 @@ def test_defaults_and_aliases() -> None:
         "load": 0.5,
         "kind": "N",
         "day": None,
+        "level": None,
     }
+
+
+@pytest.mark.parametrize("value", [2, "2", 2.0])
+def test_a_choice_of_numbers_takes_what_other_whole_numbers_take(value: object) -> None:
+    assert validation.validate(VALIDATORS, GOOD | {"level": value})["level"] == 2
+
+
+@pytest.mark.parametrize("value", [3, "3", "two", 2.5])
+def test_another_number_is_none_of_the_choices(value: object) -> None:
+    with pytest.raises(RequestError, match="level"):
+        validation.validate(VALIDATORS, GOOD | {"level": value})
 
 
 def test_a_field_may_be_given_by_its_name() -> None:

@@ -21,6 +21,7 @@ import numpy as np
 
 from relevo import candidates, pack, validation
 from relevo import package as packages
+from relevo.asof import Asked
 from relevo.definition import load
 from relevo.online import compile_tree
 from relevo.package import ModelPackage, values
@@ -33,7 +34,9 @@ from relevo.workspace import Workspace
 if TYPE_CHECKING:
     from relevo.definition import Definition
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "flights"
+ROOT = Path(__file__).parents[2]
+PROJECT = ROOT / "tests" / "support" / "flights"  # the features that the usual service has too
+SAMPLE = ROOT / "examples" / "flights"
 ROWS, BODIES = 20_000, 2_000
 TREES, LEAVES = 200, 31
 CALIBRATION = {"a": 1.0, "b": 0.0}
@@ -43,8 +46,8 @@ FIELDS = ("Fecha-I", "Vlo-I", "Des-I", "Emp-I", "TIPOVUELO")
 def make(folder: Path) -> None:
     """Write the project with its workspace, ``pipeline.pickle`` and ``bodies.jsonl`` into an empty folder."""
     project = folder / "flights"
-    shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("data", ".relevo", "__pycache__"))
-    sys.path.insert(0, str(project))
+    shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("data", ".relevo", "__pycache__"))
+    sys.path.insert(0, str(SAMPLE))
     import sample  # type: ignore[import-not-found]
 
     rows = [
@@ -101,7 +104,9 @@ def _release(definition: Definition, rows: list[dict[str, str]], late: Any, fold
     for name in ("draft", "package"):
         (folder / name).mkdir()
     packages.write(folder / "draft", **parts)
-    golden = pack.golden_rows(ModelPackage.load(folder / "draft"), requests[:64])
+    golden = pack.golden_rows(
+        ModelPackage.load(folder / "draft"), [Asked(request) for request in requests[:64]]
+    )
     packages.write(folder / "package", **parts, golden=golden)
     workspace = Workspace.open(definition.project.root)
     workspace.remember(definition.name)

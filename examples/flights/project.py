@@ -5,14 +5,29 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from relevo import Files, Gate, Project, Table, Target, TimeSplit, Tuning, lightgbm, logistic, xgboost
+from relevo import (
+    Files,
+    Gate,
+    History,
+    Project,
+    Table,
+    Target,
+    TimeSplit,
+    Tuning,
+    lightgbm,
+    logistic,
+    xgboost,
+)
 
 
 class Flight(BaseModel):
     """The request: what is known when the question is asked."""
 
     scheduled_at: datetime = Field(
-        alias="Fecha-I", description="Scheduled departure, local time", examples=["2017-07-14 07:35:00"]
+        alias="Fecha-I",
+        lt=datetime(2100, 1, 1),
+        description="Scheduled departure, local time",
+        examples=["2017-07-14 07:35:00"],
     )
     flight: str | None = Field(
         None, alias="Vlo-I", max_length=8, description="Scheduled flight number", examples=["226"]
@@ -45,8 +60,15 @@ project = Project(
     name="flights",
     description="Will this flight leave Santiago more than 15 minutes late?",
     tables=[
-        Table("departures", Departure, Files("data/*.csv"), event_time="scheduled_at"),
+        Table(
+            "departures", Departure, Files("data/*.csv"), event_time="scheduled_at", known_at="departed_at"
+        ),
         Table("holidays", Holiday, Files("holidays.csv"), key="day"),
+    ],
+    history=[
+        History("airline_delays", key="airline", sql="airline_delays.sql"),
+        History("flight_delays", key=["airline", "flight"], sql="flight_delays.sql"),
+        History("congestion", key=["weekday", "hour"], sql="congestion.sql"),
     ],
     request=Flight,
     features="features.sql",

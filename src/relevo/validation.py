@@ -38,6 +38,8 @@ def _schema(field: Field) -> CoreSchema:
     schema: CoreSchema
     if field.choices is not None:
         schema = core_schema.literal_schema(list(field.choices))
+        if field.type == "integer":  # a text or a float that is a whole number is one here as it is elsewhere
+            schema = core_schema.chain_schema([core_schema.int_schema(), schema])
     elif field.type == "text":
         schema = core_schema.str_schema(**lengths)
     elif field.type == "integer":

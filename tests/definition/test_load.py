@@ -11,7 +11,7 @@ from relevo.definition import load
 from relevo.errors import Mistake, ProjectError
 from relevo.sources import Files
 
-FLIGHTS = Path(__file__).parents[2] / "examples" / "flights"
+FLIGHTS = Path(__file__).parents[1] / "support" / "flights"
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from relevo.records import Run
 
 ROWS = 3000
+SAMPLE = Path(__file__).parents[2] / "examples" / "flights" / "sample.py"
 RELEVO = Path(sys.executable).parent / "relevo"
 QUICK = (
     ("candidates=[logistic(), lightgbm(), xgboost()]", "candidates=[logistic(), lightgbm()]"),
@@ -47,7 +48,7 @@ early Wednesday to Calama in autumn,2017-05-17 05:10:00,140,SCCF,LAN,N,on time
 @cache
 def sample() -> ModuleType:
     """The example's own ``sample.py``."""
-    spec = importlib.util.spec_from_file_location("flights_sample", FLIGHTS / "sample.py")
+    spec = importlib.util.spec_from_file_location("flights_sample", SAMPLE)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-FLIGHTS = Path(__file__).parents[2] / "examples" / "flights"
+FLIGHTS = Path(__file__).parent / "flights"
+"""A project with one table and one look-up; the example of this name has histories besides."""
 HOLIDAYS = (date(2017, 1, 1), date(2017, 5, 1), date(2017, 9, 18), date(2017, 12, 25))
 
 
