@@ -137,6 +137,7 @@ class TestRun:
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "RELEVO_LANG": "en"},
+            preexec_fn=_hearing,  # noqa: PLW1509 - a test started in the background would hand its deafness on
         ) as command:
             assert command.stdout is not None
             assert command.stderr is not None
@@ -146,6 +147,10 @@ class TestRun:
         assert command.returncode == 130
         run = project.workspace(folder).ledger.runs("flights")[0]
         assert (run.status, run.message) == ("failed", "KeyboardInterrupt: ")
+
+
+def _hearing() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def on_a_terminal(*words: str | Path) -> str:

@@ -106,4 +106,5 @@ def redirect(source: Source, text: str, name: str) -> tuple[Source, list[Mistake
     if isinstance(source, Query | Rows):
         return Files(text), []
     encoding = source.encoding or "utf-8"
-    return Files(text, None, source.delimiter, source.quote, source.escape, encoding), []
+    origin = source.origin if isinstance(source, Files) else None
+    return Files(text, None, source.delimiter, source.quote, source.escape, encoding, origin), []
