@@ -27,6 +27,7 @@ def best_exact(p: np.ndarray) -> float:
     return max(exact_f1(p, np.array(chosen, bool)) for chosen in product((0, 1), repeat=len(p)))
 
 
+@pytest.mark.slow
 def test_small_populations_are_cut_almost_as_well_as_enumeration_does() -> None:
     """The plug-in is exact in the limit; at nine rows it gives up little, and seldom."""
     rng = np.random.default_rng(0)

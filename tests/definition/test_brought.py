@@ -41,6 +41,7 @@ def test_threads_and_seeds_do_not(tmp_path: Path) -> None:
     assert told(lambda: RandomForestClassifier(n_jobs=2, random_state=7), tmp_path) == usual
 
 
+@pytest.mark.slow
 def test_it_is_the_same_in_every_process(tmp_path: Path) -> None:
     """No address of this process is in it, not even of a function."""
     code = (

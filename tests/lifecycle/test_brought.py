@@ -116,6 +116,7 @@ def test_each_is_released_with_parity_proven(candidate: str, tmp_path: Path) -> 
     assert project.run(folder).status == "unchanged"
 
 
+@pytest.mark.slow
 def test_every_step_may_be_a_process_of_its_own(tmp_path: Path) -> None:
     """The proof needs the fitted forest, which the process that fitted it took along."""
     folder = brought(tmp_path / "p", 'estimator(forest, name="brought")')
@@ -162,6 +163,7 @@ def test_a_changed_file_is_a_new_run(tmp_path: Path) -> None:
     assert project.definition(folder).digest != before
 
 
+@pytest.mark.slow
 def test_no_pickle_is_in_the_workspace(tmp_path: Path) -> None:
     """Nor anything that a pickle could be read from: joblib's and pickle's first bytes are nowhere."""
     import joblib

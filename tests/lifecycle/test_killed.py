@@ -40,6 +40,7 @@ def assert_whole(folder: Path, original: Path) -> None:
         connection.close()
 
 
+@pytest.mark.slow
 def test_killed_as_each_step_begins_and_before_it_is_recorded(tmp_path: Path, original: Path) -> None:
     """Each run gets one step further than the one before; the last one ends as if nothing had happened."""
     folder = project.make(tmp_path / "flights")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 NAME = "flights"
 
 
+@pytest.mark.slow
 def test_step_by_step_makes_the_package_of_a_whole_run(tmp_path: Path, original: Path) -> None:
     folder = project.make(tmp_path / "flights")
     names = [step.name for step in lifecycle.plan(project.definition(folder))]

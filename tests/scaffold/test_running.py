@@ -123,6 +123,7 @@ def wide(path: Path, rows: int) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_300_columns(tmp_path: Path) -> None:
     new(tmp_path / "p", wide(tmp_path / "wide.csv", 800), "y")
     assert load(tmp_path / "p").project.tuning.trials == 3
