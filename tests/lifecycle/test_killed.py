@@ -6,6 +6,8 @@ import signal
 import subprocess
 from typing import TYPE_CHECKING
 
+import pytest
+
 from relevo import lifecycle
 from support import processes, project
 
