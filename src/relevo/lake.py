@@ -266,11 +266,14 @@ class Lake:
             version = target.version() + 1
         else:
             Path(path).mkdir(parents=True, exist_ok=True)
+        new = isinstance(
+            target, str
+        )  # made meanwhile by another writer, it is no longer ours to make: try again
         write_deltalake(
             target,
             stream,
-            mode=mode,
-            schema_mode="merge" if mode == "append" or predicate else "overwrite",
+            mode="error" if new else mode,
+            schema_mode=None if new else "merge" if mode == "append" or predicate else "overwrite",
             predicate=predicate if isinstance(target, DeltaTable) else None,
             partition_by=list(partition_by) or None,
             configuration=CONFIGURATION if isinstance(target, str) else None,
