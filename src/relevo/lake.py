@@ -253,7 +253,7 @@ class Lake:
         partition_by: Sequence[str],
         predicate: str | None,
     ) -> int:
-        from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+        from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake
 
         path = self._path(name)
         target: str | DeltaTable = path
@@ -266,17 +266,17 @@ class Lake:
             version = target.version() + 1
         else:
             Path(path).mkdir(parents=True, exist_ok=True)
-        new = isinstance(
-            target, str
-        )  # made meanwhile by another writer, it is no longer ours to make: try again
+        new = isinstance(target, str)
+        how: Any = "error" if new else mode  # what another writer made meanwhile is not made again
+        shape: Any = "merge" if mode == "append" or predicate else "overwrite"
         write_deltalake(
             target,
             stream,
-            mode="error" if new else mode,
-            schema_mode=None if new else "merge" if mode == "append" or predicate else "overwrite",
-            predicate=predicate if isinstance(target, DeltaTable) else None,
+            mode=how,
+            schema_mode=None if new else shape,
+            predicate=None if new else predicate,
             partition_by=list(partition_by) or None,
-            configuration=CONFIGURATION if isinstance(target, str) else None,
+            configuration=CONFIGURATION if new else None,
             writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=ROW_GROUP),
             commit_properties=CommitProperties(
                 max_commit_retries=0,  # a commit makes the version it names, or none
