@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from uvicorn import Server
 
-from relevo.serving.app import create_app
+from relevo.serving import app
 from relevo.serving.predict import Predict
 from relevo.serving.reading import parse
 from relevo.serving.run import configuration
 from relevo.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from relevo.serving.turns import Ask
 
 ANSWER = (
     b'{"id":"01934c5e-7c00-7000-8000-000000000000","probability":0.1234567890123456,"decision":false,'
@@ -26,24 +31,20 @@ ANSWER = (
 class Constant(Predict):
     """Reads a request as Relevo does, and predicts nothing."""
 
-    async def _answer(self, scope: Any, receive: Any) -> bytes | None:
-        self._check_headers(scope["headers"])
-        message = await receive()
+    def _together(self, asks: Sequence[Ask]) -> list[bytes | Exception]:
         assert self.served is not None
-        self.served.package.validators.one.validate_python(parse(message["body"]))
-        return ANSWER
+        validate = self.served.package.validators.one.validate_python
+        for ask in asks:
+            validate(parse(ask.body))
+        return [ANSWER] * len(asks)
 
 
 def serve(project: Path, port: int) -> None:
     """Serve the constant to whatever the contract of the released version accepts."""
+    app.Predict = Constant  # type: ignore[misc]
     workspace = Workspace.open(project)
-    name = workspace.project_name()
-    app = create_app(workspace, name, collect=False)
-    constant = Constant(app.journal, app.metrics, project=name, alias="champion")
-    assert app.predict.served is not None
-    constant.swap(app.predict.served)
-    app.predict = constant
-    config = configuration(app)
+    made = app.create_app(workspace, workspace.project_name(), collect=False)
+    config = configuration(made)
     config.port = port
     Server(config).run()
 

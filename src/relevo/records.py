@@ -161,3 +161,27 @@ class Release:
     released_at: str
     previous_hash: str
     hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiKey:
+    """A key to a project's service. The secret itself is nowhere; ``digest`` tells whether one is it."""
+
+    project: str
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    method: str
+    """What ``digest`` was made with: ``scrypt:N:r:p`` (RFC 7914)."""
+    salt: str
+    """Hexadecimal, as ``digest``."""
+    digest: str
+    rate: float | None
+    """Requests per second; None is without a limit of its own."""
+    concurrency: int | None
+    """Requests at once."""
+    who: str
+    created_at: str
+    expires_at: str
+    """Empty when it does not expire."""
+    revoked_at: str = ""

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from relevo import disk
 from relevo.errors import Mistake, ProjectError, WorkspaceError
 from relevo.records import now
+from relevo.service import ServiceSettings
 from relevo.texts import t
 
 if TYPE_CHECKING:
@@ -40,7 +41,11 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="RELEVO_", extra="forbid", env_ignore_empty=True, frozen=True
+        env_prefix="RELEVO_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        env_ignore_empty=True,
+        frozen=True,
     )
 
     workspace: Path | None = Field(
@@ -52,6 +57,7 @@ class Settings(BaseSettings):
         "2GB", description="The most memory that DuckDB uses"
     )
     threads: int | None = Field(None, ge=1, description="DuckDB's threads; one for each core by default")
+    serve: ServiceSettings = Field(ServiceSettings(), description="The service's own settings")
 
     @classmethod
     def settings_customise_sources(
@@ -85,17 +91,23 @@ class Settings(BaseSettings):
 
 
 def _mistakes(error: ValidationError) -> list[Mistake]:
-    known = ", ".join(Settings.model_fields)
     found = []
     for item in error.errors(include_url=False, include_context=False):
         key = ".".join(str(part) for part in item["loc"])
-        variable = f"RELEVO_{key.upper()}"
+        variable = f"RELEVO_{key.upper().replace('.', '__')}"
+        fields = (
+            ServiceSettings if item["loc"][0] == "serve" and len(item["loc"]) > 1 else Settings
+        ).model_fields
         file = variable if os.environ.get(variable) else FILE
         if item["type"] == "extra_forbidden":
-            problem, remedy = t("there is no such setting."), t("Settings are: {known}.", known=known)
+            problem, remedy = (
+                t("there is no such setting."),
+                t("Settings are: {known}.", known=", ".join(fields)),
+            )
         else:
             problem = t("{value!r} cannot be used: {problem}.", value=item["input"], problem=t(item["msg"]))
-            remedy = Settings.model_fields[str(item["loc"][0])].description or ""
+            name = str(item["loc"][1 if fields is ServiceSettings.model_fields else 0])
+            remedy = fields[name].description or ""
         found.append(Mistake(file, key, problem, remedy))
     return found
 

@@ -94,6 +94,7 @@ def test_a_ledger_of_an_earlier_relevo_is_migrated_and_keeps_what_it_holds(url: 
     Ledger(url).add_version(a_version("flights", "1.0.0"))
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
         connection.execute("drop table relevo_materialisations")
+        connection.execute("drop table relevo_keys")
         connection.execute(f"update {schema.VERSION_TABLE} set version_num = '0001'")
         connection.commit()
     ledger = Ledger(url)

@@ -85,13 +85,13 @@ class Service:
         )
 
 
-def start(root: Path, **options: Any) -> Service:
-    """Start ``relevo serve`` on a free port and wait for its ready line."""
+def start(root: Path, *arguments: str, **options: Any) -> Service:
+    """Start ``relevo serve`` on a free port with more ``arguments``, and wait for its ready line."""
     said = root / "said.txt"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RELEVO_")}
     with said.open("a") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "relevo", "serve", str(root), "--port", "0", "--json"],
+            [sys.executable, "-m", "relevo", "serve", str(root), "--port", "0", "--json", *arguments],
             stdout=subprocess.PIPE,
             stderr=out,
             text=True,

@@ -16,6 +16,7 @@ from relevo.texts import t
 from relevo.workspace import Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -38,11 +39,12 @@ def released(workspace: Workspace, version: str = "") -> tuple[str, ModelPackage
     return found.version, package
 
 
-def serve(folder: Path, host: str, port: int, *, json: bool) -> None:
-    """Serve until SIGTERM or Ctrl-C."""
+def serve(folder: Path, host: str, port: int, given: Mapping[str, str | None], *, json: bool) -> None:
+    """Serve until SIGTERM or Ctrl-C; what is ``given`` wins over the settings."""
     from relevo import serving
 
     workspace = Workspace.open(folder, create=False)
+    settings = workspace.settings.serve.changed(given)
     name = workspace.project_name()
 
     def ready(url: str, version: str) -> None:
@@ -60,7 +62,7 @@ def serve(folder: Path, host: str, port: int, *, json: bool) -> None:
             )
         sys.stdout.flush()
 
-    serving.run(workspace, name, host=host, port=port, ready=ready)
+    serving.run(workspace, name, host=host, port=port, settings=settings, ready=ready)
 
 
 def _given(words: list[str], package: ModelPackage) -> Any:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from relevo.cli import keys
 from relevo.texts import t
 
 app = typer.Typer(
@@ -16,6 +17,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+app.add_typer(keys.app, name="keys")
 
 Folder = Annotated[
     Path,
@@ -124,12 +127,34 @@ def serve(
     port: Annotated[
         int, typer.Option(metavar="N", min=0, max=65535, help=t("The port; 0 takes a free one."))
     ] = 8000,
+    rate: Annotated[
+        str | None, typer.Option(metavar="100/s", help=t("The most requests of each caller."))
+    ] = None,
+    access_log: Annotated[
+        str | None, typer.Option(metavar="FILE|-", help=t("Write a JSON line for each request."))
+    ] = None,
+    certificate: Annotated[
+        str | None, typer.Option(metavar="FILE", help=t("TLS: the certificate and its chain (PEM)."))
+    ] = None,
+    certificate_key: Annotated[
+        str | None, typer.Option(metavar="FILE", help=t("TLS: the certificate's private key (PEM)."))
+    ] = None,
+    root_path: Annotated[
+        str | None, typer.Option(metavar="PATH", help=t("The path under which a proxy shows the service."))
+    ] = None,
     json: Json = False,
 ) -> None:
     """Serve."""
     from relevo.cli.answering import serve as command
 
-    command(project, host, port, json=json)
+    given = {
+        "rate": rate,
+        "access_log": access_log,
+        "certificate": certificate,
+        "certificate_key": certificate_key,
+        "root_path": root_path,
+    }
+    command(project, host, port, given, json=json)
 
 
 @app.command(help=t("Answer a request given as JSON, FIELD=VALUE pairs, or - for standard input."))

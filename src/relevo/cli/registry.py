@@ -39,7 +39,8 @@ def _open(folder: Path) -> tuple[Workspace, str]:
     return workspace, workspace.project_name()
 
 
-def _who() -> str:
+def who() -> str:
+    """Who acts, for the history: the user and the machine."""
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
@@ -255,7 +256,7 @@ def promote(version: str, folder: Path, why: str, *, json: bool) -> None:
     """Make a version the champion."""
     workspace, name = _open(folder)
     before = workspace.ledger.champion(name)
-    release = workspace.ledger.release(name, CHAMPION, version, who=_who(), why=why, act="promote")
+    release = workspace.ledger.release(name, CHAMPION, version, who=who(), why=why, act="promote")
     _moved(before, release, json=json)
 
 
@@ -263,7 +264,7 @@ def rollback(folder: Path, to: str, why: str, *, json: bool) -> None:
     """Go back."""
     workspace, name = _open(folder)
     before = workspace.ledger.champion(name)
-    release = lifecycle.rollback(workspace.ledger, name, to=to, who=_who(), why=why)
+    release = lifecycle.rollback(workspace.ledger, name, to=to, who=who(), why=why)
     _moved(before, release, json=json)
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 from relevo.errors import LedgerError
 from relevo.ledger import chain, rows
 from relevo.ledger.database import Database
+from relevo.ledger.keyring import Keyring
 from relevo.ledger.tables import (
     heads,
     materialisations,
@@ -77,6 +78,7 @@ class Ledger:
 
     def __init__(self, url: str | Path, *, timeout: float = 5.0, create: bool = True) -> None:
         self._database = Database(url, timeout=timeout, create=create)
+        self.keys = Keyring(self._database)
 
     def close(self) -> None:
         """Close idle connections; the next call opens new ones."""

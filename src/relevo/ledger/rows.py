@@ -10,17 +10,28 @@ from typing import TYPE_CHECKING, Any
 
 from relevo import digest as digests
 from relevo.errors import LedgerError
-from relevo.records import Materialisation, ModelVersion, Reason, Release, Run, Snapshot, Step, Trial, Verdict
+from relevo.records import (
+    ApiKey,
+    Materialisation,
+    ModelVersion,
+    Reason,
+    Release,
+    Run,
+    Snapshot,
+    Step,
+    Trial,
+    Verdict,
+)
 from relevo.texts import t
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_JSON = {"plan", "output", "settings", "files", "reasons", "metrics", "verdict"}
+_JSON = {"plan", "output", "settings", "files", "reasons", "metrics", "verdict", "scopes"}
 _RELEASE = tuple(field.name for field in fields(Release))
 
 
-def to_row(record: Run | Step | Trial | Snapshot | Materialisation | ModelVersion) -> dict[str, Any]:
+def to_row(record: Run | Step | Trial | Snapshot | Materialisation | ModelVersion | ApiKey) -> dict[str, Any]:
     """Columns of a record. Numbers that JSON lacks (NaN, infinity) become null."""
     row = asdict(record)
     for name, value in row.items():
@@ -51,6 +62,11 @@ def snapshot(row: Mapping[Any, Any]) -> Snapshot:
     values = _without(row, "number", "project")
     values["files"] = tuple((path, digest) for path, digest in json.loads(row["files"]))
     return Snapshot(**{**values, "reasons": json.loads(row["reasons"])})
+
+
+def api_key(row: Mapping[Any, Any]) -> ApiKey:
+    """Read a key back."""
+    return ApiKey(**{**row, "scopes": tuple(json.loads(row["scopes"]))})
 
 
 def materialisation(row: Mapping[Any, Any]) -> Materialisation:

@@ -163,3 +163,21 @@ materialisations = Table(
     Column("made_at", String(40), nullable=False),
     Index(None, "project", "number"),
 )
+
+keys = Table(
+    "relevo_keys",
+    metadata,
+    Column("project", String(_NAME), primary_key=True),
+    Column("id", String(_ID), primary_key=True),
+    Column("name", String(_NAME), nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("method", String(40), nullable=False),
+    Column("salt", String(_ID), nullable=False),
+    Column("digest", String(_ID), nullable=False),
+    Column("rate", Double),
+    Column("concurrency", Integer),
+    Column("who", Text, nullable=False),
+    Column("created_at", String(40), nullable=False),
+    Column("expires_at", String(40), nullable=False),
+    Column("revoked_at", String(40), nullable=False),
+)

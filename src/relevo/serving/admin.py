@@ -20,23 +20,26 @@ from relevo.texts import speaking
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from relevo.service import ServiceSettings
     from relevo.serving.app import App
     from relevo.serving.served import Served
 
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _PREDICT = "/v1/predict"
 RECOMMEND = "/v1/recommend/{key:path}"
-_WRONG_METHOD, _UNAVAILABLE = 405, 503
+POSTED = frozenset({_PREDICT})
+"""Paths that only POST is for, beside those of FastAPI."""
+_WRONG_METHOD = 405
 
 
 class Admin:
     """The routes, over the state of ``app``; ``logs`` is the journal's folder."""
 
-    def __init__(self, app: App, logs: Path, project: str, alias: str, limits: tuple[int, int]) -> None:
+    def __init__(self, app: App, logs: Path, project: str, alias: str, settings: ServiceSettings) -> None:
         self._app = app
         self._logs = logs
         self._project, self._alias = project, alias
-        self._max_rows, self._max_body = limits
+        self._settings = settings
         self.rest = FastAPI(
             title=project, version=__version__, docs_url=None, redoc_url=None, openapi_url=None
         )
@@ -45,24 +48,25 @@ class Admin:
             self.rest.add_api_route(path, endpoint, methods=["GET"], response_model=None)
         self._recommender = Recommender(app.predict)
         self.rest.add_api_route(RECOMMEND, self.recommend, methods=["GET"], response_model=None)
-        self.rest.add_exception_handler(HTTPException, self._refused)
+        self.rest.add_exception_handler(HTTPException, self._unknown)
+        self.rest.add_exception_handler(Refusal, self._refused)
 
     async def health(self) -> Response:
         """Whether the process lives."""
         return JSONResponse({"status": "ok"})
 
-    async def ready(self, request: Request) -> Response:
+    async def ready(self) -> Response:
         """Whether there is a version that answers."""
         served = self._app.predict.served
         if served is None:
-            return self._none(request)
+            raise self._none()
         return JSONResponse({"status": "ready", "version": served.version.version})
 
-    async def model(self, request: Request) -> Response:
+    async def model(self) -> Response:
         """Describe the version that answers."""
         served = self._app.predict.served
         if served is None:
-            return self._none(request)
+            raise self._none()
         note = {"ledger": bool(self._app.metrics.ledger_up), "note": self._app.follower.note}
         card = {"alias": self._alias, **_card(served), **note}
         return Response(orjson.dumps(card), media_type="application/json")
@@ -79,22 +83,16 @@ class Admin:
 
     async def recommend(self, request: Request) -> Response:
         """Answer with the likeliest items of one value."""
-        predict = self._app.predict
-        try:
-            found = await self._recommender(request.path_params["key"], request.query_params.get("k"))
-        except Refusal as refusal:
-            status, body = predict.refuse(refusal, request.scope)
-        except Exception:  # noqa: BLE001 - logged with its traceback; the caller is told its number
-            status, body = predict.fail(request.scope)
-        else:
-            return Response(found, media_type="application/json")
-        return _told(status, body)
+        found = await self._recommender(request.path_params["key"], request.query_params.get("k"))
+        return Response(found, media_type="application/json")
 
     async def openapi(self, request: Request) -> Response:
         """FastAPI's document, with predict's entry and the summaries in the caller's language."""
         with speaking(_language(request)):
             served = self._app.predict.served
-            predict = openapi.predict_path(served, max_rows=self._max_rows, max_body=self._max_body)
+            predict = openapi.predict_path(
+                served, max_rows=self._settings.max_rows, max_body=self._settings.max_body
+            )
             document = {
                 "openapi": "3.1.0",
                 "info": {"title": self._project, "version": served.version.version if served else "0"},
@@ -113,31 +111,27 @@ class Admin:
         with speaking(code):
             return HTMLResponse(docs.page(self._project, code), headers=docs.HEADERS)
 
-    async def _refused(self, request: Request, error: Exception) -> Response:
+    async def _unknown(self, request: Request, error: Exception) -> Response:
         wrong_method = isinstance(error, HTTPException) and error.status_code == _WRONG_METHOD
-        if wrong_method or request.url.path == _PREDICT:
-            allowed = "GET" if wrong_method else "POST"
-            return _problem(Refusal("method", allowed=allowed), request, {"allow": allowed})
-        return _problem(Refusal("not-found"), request)
+        if wrong_method or request.scope["relevo.path"] in POSTED:
+            return await self._refused(request, Refusal("method", allowed="GET" if wrong_method else "POST"))
+        return await self._refused(request, Refusal("not-found"))
 
-    def _none(self, request: Request) -> Response:
+    async def _refused(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, Refusal)
+        scope = request.scope
+        told = self._app.door.refused(error, scope["headers"], scope["relevo.id"].encode())
+        answer = Response(told.body, told.status)
+        answer.raw_headers = [*told.headers, (b"content-length", b"%d" % len(told.body))]
+        return answer
+
+    def _none(self) -> Refusal:
         note = self._app.follower.note
-        return _problem(Refusal("no-model", project=self._project, alias=self._alias, reason=note), request)
+        return Refusal("no-model", project=self._project, alias=self._alias, reason=note)
 
 
 def _language(request: Request) -> str:
     return problems.language(request.scope["headers"])
-
-
-def _problem(refusal: Refusal, request: Request, headers: dict[str, str] | None = None) -> Response:
-    status, body = problems.render(refusal, _language(request), None)
-    return _told(status, body, headers)
-
-
-def _told(status: int, body: bytes, headers: dict[str, str] | None = None) -> Response:
-    if status == _UNAVAILABLE:
-        headers = {"retry-after": "5"}
-    return Response(body, status, headers, media_type="application/problem+json")
 
 
 def _info(served: Served) -> dict[str, object]:

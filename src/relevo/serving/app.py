@@ -1,4 +1,4 @@
-"""The application: predict in front, FastAPI behind it for everything else."""
+"""The application: a door, behind it the routes on the hot path, and FastAPI for everything else."""
 
 from __future__ import annotations
 
@@ -8,19 +8,28 @@ import logging
 from typing import TYPE_CHECKING
 
 from relevo.journal import Journal
+from relevo.service import ServiceSettings, per_second
+from relevo.serving.access import Access
+from relevo.serving.accesslog import AccessLog
 from relevo.serving.admin import Admin
 from relevo.serving.collecting import Collector
+from relevo.serving.door import PREDICT, Door
 from relevo.serving.follow import POLL, Follower
+from relevo.serving.ids import Ids
+from relevo.serving.limits import Limits
 from relevo.serving.memory import give_back
 from relevo.serving.metrics import Metrics
-from relevo.serving.predict import MAX_BODY, MAX_ROWS, Predict
+from relevo.serving.predict import Predict
+from relevo.serving.tokens import Tokens
+from relevo.serving.wire import sweep
 
 if TYPE_CHECKING:
-    from starlette.types import Message, Receive, Scope, Send
+    from starlette.types import Receive, Scope, Send
 
     from relevo.workspace import Workspace
 
-PREDICT = "/v1/predict"
+KEEP_ALIVE = 75
+"""Seconds that a connection may rest between two requests."""
 _log = logging.getLogger(__name__)
 
 
@@ -31,23 +40,47 @@ class App:
         self,
         workspace: Workspace,
         project: str,
+        settings: ServiceSettings,
         *,
         alias: str,
         poll: float,
-        max_body: int,
-        max_rows: int,
         collect: bool,
     ) -> None:
+        self.settings = settings
         self.metrics = Metrics()
         self.journal = Journal.open(workspace.logs)
+        ids = Ids()
         self.predict = Predict(
-            self.journal, self.metrics, project=project, alias=alias, max_body=max_body, max_rows=max_rows
+            self.journal,
+            self.metrics,
+            ids,
+            project=project,
+            alias=alias,
+            max_body=settings.max_body,
+            max_rows=settings.max_rows,
+            seconds=settings.timeout,
         )
+        self.access = _access(workspace, project, settings)
         self._collector = Collector(workspace, self.journal) if collect else None
         self.follower = Follower(
-            workspace, project, alias, self.predict, self.metrics, self._collector, poll=poll
+            workspace, project, alias, self.predict, self.metrics, self.access, self._collector, poll=poll
         )
-        self._rest = Admin(self, workspace.logs, project, alias, (max_rows, max_body)).rest
+        rest = Admin(self, workspace.logs, project, alias, settings).rest
+        self._access_log = AccessLog(settings.access_log) if settings.access_log is not None else None
+        self.limits = Limits()
+        self.door = Door(
+            self.predict,
+            {("POST", PREDICT): self.predict},
+            rest,
+            access=self.access,
+            limits=self.limits,
+            metrics=self.metrics,
+            ids=ids,
+            log=self._access_log,
+            most=settings.max_concurrency,
+            root=settings.root_path,
+        )
+        self._sweeping: asyncio.Task[None] | None = None
         found = self.follower.look()
         if found is not None:
             self.follower.take(found)
@@ -55,27 +88,19 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or live through the server's life."""
         if scope["type"] == "http":
-            if scope["path"] == PREDICT and scope["method"] == "POST":
-                await self.predict(scope, receive, send)
-            else:
-                await self._other(scope, receive, send)
+            await self.door(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
-
-    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def counted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                route = getattr(scope.get("route"), "path", "other").replace(":path}", "}")
-                self.metrics.requests[route, message["status"]] += 1
-            await send(message)
-
-        await self._rest(scope, receive, counted)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 self.follower.start()
+                patience = self.settings.timeout
+                self._sweeping = asyncio.create_task(
+                    sweep(self.door.wires, patience=patience, keep_alive=KEEP_ALIVE)
+                )
                 give_back()
                 gc.freeze()  # what was loaded stays: do not walk through it again at each collection
                 await send({"type": "lifespan.startup.complete"})
@@ -86,27 +111,36 @@ class App:
 
     async def _stop(self) -> None:
         await self.follower.stop()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        self.access.close()
         self.journal.close()
+        if self._access_log is not None:
+            self._access_log.close()
         if self._collector is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._collector.finish)
+
+
+def _access(workspace: Workspace, project: str, settings: ServiceSettings) -> Access:
+    tokens = Tokens(settings) if settings.jwks is not None else None
+    rate = per_second(settings.rate) if settings.rate is not None else None
+    return Access(workspace, project, tokens, rate=rate, concurrency=settings.concurrency)
 
 
 def create_app(
     workspace: Workspace,
     project_name: str,
     *,
+    settings: ServiceSettings | None = None,
     alias: str = "champion",
     poll: float = POLL,
-    max_body: int = MAX_BODY,
-    max_rows: int = MAX_ROWS,
     collect: bool = True,
 ) -> App:
     """Make the application that answers for ``alias``, and load what it stands for now.
 
-    ``poll`` is how often, in seconds, the ledger is asked whether the alias moved. ``collect`` starts
-    ``relevo collect`` for complete segments of the journal. Raises ``WorkspaceError`` when predictions
-    could not be logged.
+    ``settings`` are the workspace's own by default. ``poll`` is how often, in seconds, the ledger is asked
+    whether the alias moved. ``collect`` starts ``relevo collect`` for complete segments of the journal. Raises
+    ``WorkspaceError`` when predictions could not be logged.
     """
-    return App(
-        workspace, project_name, alias=alias, poll=poll, max_body=max_body, max_rows=max_rows, collect=collect
-    )
+    chosen = (workspace.settings.serve if settings is None else settings).below(workspace.project)
+    return App(workspace, project_name, chosen, alias=alias, poll=poll, collect=collect)

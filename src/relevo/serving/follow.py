@@ -23,6 +23,7 @@ from relevo.texts import t
 
 if TYPE_CHECKING:
     from relevo.records import Materialisation, ModelVersion, Release
+    from relevo.serving.access import Access
     from relevo.serving.collecting import Collector
     from relevo.serving.metrics import Metrics
     from relevo.serving.predict import Predict
@@ -43,6 +44,7 @@ class Follower:
         alias: str,
         predict: Predict,
         metrics: Metrics,
+        access: Access,
         collector: Collector | None,
         *,
         poll: float = POLL,
@@ -50,6 +52,7 @@ class Follower:
         self.note = ""
         self._workspace, self._project, self._alias = workspace, project, alias
         self._predict, self._metrics, self._collector = predict, metrics, collector
+        self._access = access
         self._poll = poll
         self._news: tuple[str, int] | None = None
         self._again = 0.0
@@ -59,6 +62,7 @@ class Follower:
     def look(self) -> Served | None:
         """Ask the ledger once; returns a version to take over, loaded, or None when nothing is new."""
         try:
+            self._access.look()
             found = self._ask()
         except LedgerError as error:
             if self._metrics.ledger_up:

@@ -1,15 +1,9 @@
-"""``POST /v1/predict`` as a raw ASGI application: bytes in, bytes out, nothing between.
-
-Single requests that arrive one after the other share one call of the model and one write of the journal:
-they are gathered turn by turn of the event loop for as long as more are coming, which takes microseconds. A
-request that is alone waits for nobody. What is answered was logged before.
-"""
+"""``POST /v1/predict``: a row or a list of rows, answered by one version and logged before the answer leaves."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -17,71 +11,52 @@ import orjson
 
 from relevo.defects import SHOWN, Defect
 from relevo.errors import WorkspaceError
-from relevo.serving import problems
-from relevo.serving.ids import Ids
+from relevo.serving.bodies import JSON, json_body
 from relevo.serving.problems import Refusal
 from relevo.serving.reading import one_line, parse
+from relevo.serving.turns import Ask, Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence, Sized
+    from collections.abc import Sequence
 
     from starlette.types import Receive, Scope, Send
 
     from relevo.journal import Journal
+    from relevo.serving.ids import Ids
     from relevo.serving.metrics import Metrics
     from relevo.serving.served import Row, Served
 
 MAX_BODY = 1 << 20
 MAX_ROWS = 10_000
+SECONDS = 30.0
+"""In which a body must have come."""
 _CHUNK = 256  # rows of a list between two turns of the event loop: about 2 ms
-_JSON = b"application/json"
-_ANSWER = (b"content-type", _JSON)
-_PROBLEM = (b"content-type", b"application/problem+json")
-_RETRY = (b"retry-after", b"5")
-_UNAVAILABLE = 503
-_ENOUGH = 64  # single requests that are answered together without a further look
-_LINGER = 64 << 20  # bytes of a body too large that are read away, so that its sender hears the answer
-_LINGER_SECONDS = 10
 _OPEN = b""  # the place of an answer to come
 _log = logging.getLogger(__name__)
 
 
-class _Turn:
-    """Single requests answered together; ``done`` is set when ``answers`` holds one for each."""
-
-    __slots__ = ("answers", "bodies", "done")
-
-    def __init__(self, done: asyncio.Future[None]) -> None:
-        self.done = done
-        self.bodies: list[bytes] = []
-        self.answers: list[bytes | Exception] = []
-
-
 class Predict:
-    """The route. ``served`` is what answers, None before there is a champion; change it with ``swap``.
-
-    ``in_flight`` holds the requests under way in this process, if the HTTP server tells: it lets a request
-    that is alone be answered at once.
-    """
+    """The route. ``served`` is what answers, None before there is a champion; change it with ``swap``."""
 
     def __init__(
         self,
         journal: Journal,
         metrics: Metrics,
+        ids: Ids,
         *,
         project: str,
         alias: str,
         max_body: int = MAX_BODY,
         max_rows: int = MAX_ROWS,
+        seconds: float = SECONDS,
     ) -> None:
         self.served: Served | None = None
-        self.in_flight: Sized | None = None
         self._journal = journal
         self._metrics = metrics
         self._project, self._alias = project, alias
-        self._max_body, self._max_rows = max_body, max_rows
-        self._ids = Ids()
-        self._turn: _Turn | None = None
+        self._max_body, self._max_rows, self._seconds = max_body, max_rows, seconds
+        self._ids = ids
+        self._turns = Turns(self._together)
 
     def swap(self, served: Served) -> None:
         """Let another version, or the same with other histories, answer from the next request on."""
@@ -91,101 +66,38 @@ class Predict:
             file.misses = self._metrics.missing.setdefault(name, file.misses)
         self.served = served
 
+    def ask(self, ask: Ask) -> None:
+        """Have a single request, the body of which is an object, answered with those that come with it."""
+        self._turns.join(ask)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request; raises ``Refusal``, or ``Gone``."""
         started = perf_counter()
-        status, kind = 200, _ANSWER
-        try:
-            answer = await self._answer(scope, receive)
-        except Refusal as refusal:
-            status, answer = self.refuse(refusal, scope)
-            kind = _PROBLEM
-            if refusal.kind == "too-large":
-                await _read_away(receive)
-        except Exception:  # noqa: BLE001 - logged with its traceback; the caller is told its number
-            status, answer = self.fail(scope)
-            kind = _PROBLEM
-        if answer is None:
-            return  # the caller went away
-        self._metrics.answered(status, perf_counter() - started)
-        headers = [kind, (b"content-length", b"%d" % len(answer))]
-        if status == _UNAVAILABLE:
-            headers.append(_RETRY)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
+        body = await json_body(scope["headers"], receive, limit=self._max_body, seconds=self._seconds)
+        if body[:1] != b"{" and type(received := parse(body)) is list:
+            answer = await self._many(received)
+        else:
+            answer = await self._one(body, scope["relevo.caller"].shown)
+        self._metrics.took(perf_counter() - started)
+        headers = [(b"content-type", JSON), (b"content-length", b"%d" % len(answer))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> bytes | None:
-        self._check_headers(scope["headers"])
-        message = await receive()
-        body = message.get("body")
-        if message.get("more_body"):
-            body = await self._rest(message["body"], receive)
-        if body is None:
-            return None
-        if body[:1] != b"{":
-            received = parse(body)
-            if type(received) is list:
-                return await self._many(received)
-        if self._turn is None and self.in_flight is not None and len(self.in_flight) <= 1:
-            answer = self._together([body])[0]
-        else:
-            turn = self._join(body)
-            place = len(turn.bodies) - 1
-            await turn.done
-            answer = turn.answers[place]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+    async def _one(self, body: bytes, caller: bytes) -> bytes:
+        told: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-    def _check_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
-        declared = False
-        for name, value in headers:
-            if name == b"content-type":
-                declared = value == _JSON or value.partition(b";")[0].strip().lower() == _JSON
-            elif name == b"content-length":
-                if int(value) > self._max_body:
-                    raise Refusal("too-large", limit=self._max_body)
-            elif name == b"content-encoding" and value.strip().lower() != b"identity":
-                raise Refusal("content-type")
-        if not declared:
-            raise Refusal("content-type")
+        def tell(answer: bytes | Exception) -> None:
+            if told.done():  # the caller went away
+                return
+            if isinstance(answer, Exception):
+                told.set_exception(answer)
+            else:
+                told.set_result(answer)
 
-    async def _rest(self, body: bytes, receive: Receive) -> bytes | None:
-        """Read the rest of a body that comes in pieces; None when the caller goes away meanwhile."""
-        pieces, size = [body], len(body)
-        while size <= self._max_body:
-            message = await receive()
-            if message["type"] != "http.request":
-                return None
-            pieces.append(message["body"])
-            size += len(message["body"])
-            if not message.get("more_body") and size <= self._max_body:
-                return b"".join(pieces)
-        raise Refusal("too-large", limit=self._max_body)
+        self._turns.join(Ask(body, caller, tell))
+        return await told
 
-    def _join(self, body: bytes) -> _Turn:
-        turn = self._turn
-        if turn is None:
-            loop = asyncio.get_running_loop()
-            self._turn = turn = _Turn(loop.create_future())
-            loop.call_soon(self._look_round, loop, 0)
-        turn.bodies.append(body)
-        return turn
-
-    def _look_round(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
-        """Answer those who have come, unless more came since the last look: then others may be on their way."""
-        turn = self._turn
-        assert turn is not None
-        come = len(turn.bodies)
-        if seen < come < _ENOUGH:
-            loop.call_soon(self._look_round, loop, come)
-            return
-        self._turn = None
-        if not turn.done.done():
-            turn.answers = self._together(turn.bodies)
-            turn.done.set_result(None)
-
-    def _together(self, bodies: Sequence[bytes]) -> list[bytes | Exception]:
+    def _together(self, asks: Sequence[Ask]) -> list[bytes | Exception]:
         """Answer single requests with one call of the model and one write of the journal.
 
         What cannot be answered has its error in place of the answer.
@@ -195,17 +107,17 @@ class Predict:
         requests: list[bytes] = []
         try:
             served = self.serving()
-            for body in bodies:
+            for ask in asks:
                 try:
-                    rows.append(served.features(parse(body), self._metrics))
+                    rows.append(served.features(parse(ask.body), self._metrics))
                 except Exception as error:  # noqa: BLE001 - its own caller is told
                     found.append(error)
                 else:
-                    requests.append(one_line(body))
+                    requests.append(one_line(ask.body))
                     found.append(_OPEN)
             answers = iter(self._settle(served, rows, requests) if rows else ())
         except Exception as error:  # noqa: BLE001 - all that are not refused already are told
-            return [error] * (len(bodies) - len(found)) + [error if one is _OPEN else one for one in found]
+            return [error] * (len(asks) - len(found)) + [error if one is _OPEN else one for one in found]
         return [(next(answers) or _no_probability()) if one is _OPEN else one for one in found]
 
     def serving(self) -> Served:
@@ -277,30 +189,6 @@ class Predict:
             raise Refusal("contract", defects=defects[:SHOWN], more=len(defects) > SHOWN)
         return rows
 
-    def refuse(self, refusal: Refusal, scope: Scope) -> tuple[int, bytes]:
-        """Count a refusal; gives its status and body."""
-        self._metrics.refusals[refusal.kind] += 1
-        contract = self.served.package.request if self.served else None
-        return problems.render(refusal, problems.language(scope["headers"]), contract)
-
-    def fail(self, scope: Scope) -> tuple[int, bytes]:
-        """Log the exception in hand; gives the status and body of an answer that bears its number."""
-        identity = self._ids.take(1)[0][0].decode()
-        _log.exception("request %s failed", identity)
-        return self.refuse(Refusal("internal", id=identity), scope)
-
 
 def _no_probability() -> Refusal:
     return Refusal("contract", defects=[Defect(None, "body", "probability", {})])
-
-
-async def _read_away(receive: Receive) -> None:
-    """Take in what is left of a body that is too large: most clients read no answer before they have sent it all."""
-    left = _LINGER
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_LINGER_SECONDS):
-            while left > 0:
-                message = await receive()
-                if message["type"] != "http.request" or not message.get("more_body"):
-                    return
-                left -= len(message["body"])

@@ -24,6 +24,10 @@ _LANGUAGE = re.compile(
     rb"\s*([A-Za-z]{1,8}|\*)(?:-[A-Za-z0-9-]*)?\s*(?:;\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*)?"
 )
 
+_WHO = 401
+_RETRY = {429: 1, 503: 5}  # seconds, where a refusal says nothing else
+_ERRORS = {"bad-key": b', error="invalid_token"'}  # RFC 6750, section 3.1
+
 
 class Refusal(Exception):  # noqa: N818 - not an error of ours: what the caller is told
     """A request that is not answered with a prediction; ``kind`` is a key of ``KINDS``."""
@@ -47,6 +51,11 @@ class Kind(NamedTuple):
 
 
 KINDS: dict[str, Kind] = {
+    "not-http": Kind(
+        400,
+        lambda: t("This is not HTTP."),
+        lambda _: t("The request cannot be read as HTTP/1.1 (RFC 9112)."),
+    ),
     "not-json": Kind(
         400,
         lambda: t("The body is not JSON."),
@@ -66,6 +75,21 @@ KINDS: dict[str, Kind] = {
         lambda: t("A field is given twice."),
         lambda _: t("The body has an object that names a field twice; which one counts is not defined."),
     ),
+    "no-key": Kind(
+        401,
+        lambda: t("A key is needed."),
+        lambda _: t("Send the header Authorization: Bearer KEY; whoever runs the service makes one."),
+    ),
+    "bad-key": Kind(
+        401,
+        lambda: t("The key or token is not good."),
+        lambda _: t("It is unknown, expired or revoked, or was changed on its way."),
+    ),
+    "scope": Kind(
+        403,
+        lambda: t("The key is not for this."),
+        lambda f: t("It lacks the scope “{scope}”.", **f),
+    ),
     "not-found": Kind(
         404,
         lambda: t("There is nothing here."),
@@ -80,6 +104,11 @@ KINDS: dict[str, Kind] = {
         405,
         lambda: t("This method is not for this path."),
         lambda f: t("Use {allowed}; /docs shows how.", **f),
+    ),
+    "timeout": Kind(
+        408,
+        lambda: t("The request took too long to come."),
+        lambda f: t("It must be here within {seconds:g} seconds.", **f),
     ),
     "too-large": Kind(
         413,
@@ -101,10 +130,30 @@ KINDS: dict[str, Kind] = {
         lambda: t("The request breaks the contract."),
         lambda _: t("Each problem is listed with its field; /docs shows the contract."),
     ),
+    "rate": Kind(
+        429,
+        lambda: t("There are too many requests."),
+        lambda f: t("The next may come in {retry} seconds.", **f),
+    ),
+    "concurrency": Kind(
+        429,
+        lambda: t("There are too many requests at once."),
+        lambda f: t("At most {limit} may be under way. Wait for an answer.", **f),
+    ),
+    "head": Kind(
+        431,
+        lambda: t("The headers are too large."),
+        lambda f: t("At most {limit} bytes are read.", **f),
+    ),
     "internal": Kind(
         500,
         lambda: t("Something went wrong here."),
         lambda f: t("The service's log tells more under {id}.", **f),
+    ),
+    "busy": Kind(
+        503,
+        lambda: t("The service is busy."),
+        lambda _: t("Try again in a moment."),
     ),
     "no-model": Kind(
         503,
@@ -140,21 +189,47 @@ def language(headers: Iterable[tuple[bytes, bytes]]) -> str:
     return best
 
 
-def render(refusal: Refusal, code: str, contract: Contract | None) -> tuple[int, bytes]:
-    """Write a refusal as problem+json in the language ``code``; returns its status and the body."""
+class Told(NamedTuple):
+    """A refusal as HTTP says it."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+def render(
+    refusal: Refusal,
+    headers: Iterable[tuple[bytes, bytes]],
+    identity: str,
+    contract: Contract | None,
+    root: str = "",
+) -> Told:
+    """Write a refusal as problem+json in the language that ``headers`` ask for.
+
+    ``identity`` is the request's own, ``contract`` the one in force, ``root`` the path under which the service
+    is shown.
+    """
     kind = KINDS[refusal.kind]
-    with speaking(code):
+    with speaking(language(headers)):
         body: dict[str, Any] = {
-            "type": f"/docs#{refusal.kind}",
+            "type": f"{root}/docs#{refusal.kind}",
             "title": kind.title(),
             "status": kind.status,
-            "detail": kind.detail(refusal.facts),
+            "detail": kind.detail({**refusal.facts, "id": identity}),
+            "id": identity,
         }
         if refusal.defects:
             body["problems"] = [entry(defect, contract) for defect in refusal.defects]
         if refusal.more:
             body["more"] = True
-    for member in ("id", "reason"):
-        if refusal.facts.get(member):
-            body[member] = refusal.facts[member]
-    return kind.status, orjson.dumps(body)
+    if refusal.facts.get("reason"):
+        body["reason"] = refusal.facts["reason"]
+    told = [(b"content-type", b"application/problem+json")]
+    retry = refusal.facts.get("retry", _RETRY.get(kind.status))
+    if retry is not None:
+        told.append((b"retry-after", str(retry).encode()))
+    if kind.status == _WHO:
+        told.append((b"www-authenticate", b'Bearer realm="relevo"' + _ERRORS.get(refusal.kind, b"")))
+    if "allowed" in refusal.facts:
+        told.append((b"allow", str(refusal.facts["allowed"]).encode()))
+    return Told(kind.status, told, orjson.dumps(body))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import signal
 import socket
+import ssl
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from relevo.errors import WorkspaceError
 from relevo.extras import need
@@ -15,14 +17,17 @@ from relevo.texts import t
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from uvicorn import Config
 
+    from relevo.service import ServiceSettings
+    from relevo.serving.app import App
     from relevo.workspace import Workspace
 
 _SWITCH = 0.0005  # seconds; how long a thread that loads a package may keep the event loop waiting
-_KEEP_ALIVE = 75
 _FAREWELL = 30  # seconds that requests under way have to finish
+_log = logging.getLogger(__name__)
 
 
 def run(
@@ -32,6 +37,7 @@ def run(
     host: str = "127.0.0.1",
     port: int = 8000,
     alias: str = "champion",
+    settings: ServiceSettings | None = None,
     ready: Callable[[str, str], None] | None = None,
 ) -> None:
     """Serve over HTTP and block until SIGTERM or SIGINT; port 0 takes a free one.
@@ -52,16 +58,17 @@ def run(
     np.seterr(over="ignore", invalid="ignore")  # the caller's infinities are answered, not warned of
     _log_to_stderr()
     listener = _listen(host, port)
-    app = create_app(workspace, project_name, alias=alias)
+    app = create_app(workspace, project_name, settings=settings, alias=alias)
+    _see_that_it_is_safe(app, host)
+    config = configuration(app)
 
     class Server(Uvicorn):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             served = app.predict.served
-            (ready or _print)(_address(listener), served.version.version if served else "")
+            (ready or _print)(_address(listener, app.settings), served.version.version if served else "")
 
-    server = Server(configuration(app))
-    app.predict.in_flight = server.server_state.tasks
+    server = Server(config)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(
             number, lambda *_: None
@@ -69,14 +76,23 @@ def run(
     server.run([listener])
 
 
-def configuration(app: Any) -> Config:
-    """The HTTP server's settings: uvloop, httptools, no access log."""
+def configuration(app: App) -> Config:
+    """The HTTP server's settings: uvloop, httptools, and the access log is the application's own.
+
+    Raises ``WorkspaceError`` when the certificate cannot be used.
+    """
     from uvicorn import Config
 
+    from relevo.serving.app import KEEP_ALIVE
+    from relevo.serving.wire import Wire
+
+    settings = app.settings
+    certificate, key = settings.certificate, settings.certificate_key
+    _see_that_it_is_a_pair(certificate, key)
     return Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=Wire,
         ws="none",
         interface="asgi3",
         lifespan="on",
@@ -84,7 +100,10 @@ def configuration(app: Any) -> Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE,
+        root_path=settings.root_path,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+        timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=_FAREWELL,
     )
 
@@ -108,9 +127,55 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _address(listener: socket.socket) -> str:
+def _see_that_it_is_a_pair(certificate: Path | None, key: Path | None) -> None:
+    """Raise ``WorkspaceError`` when TLS could not be spoken with these files."""
+    if certificate is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        problem = error.strerror or getattr(error, "reason", None) or str(error)
+        raise WorkspaceError(
+            t(
+                "The certificate {file} cannot be used ({problem}). It and its key are PEM files that belong together.",
+                file=certificate,
+                problem=problem,
+            )
+        ) from error
+
+
+def _see_that_it_is_safe(app: App, host: str) -> None:
+    """Raise ``WorkspaceError`` when others could ask without a key; warn when they would send it in the clear."""
+    if _is_loopback(host):
+        return
+    if not app.access.required:
+        raise WorkspaceError(
+            t(
+                "On {host} anybody could ask. Make a key first: relevo keys create --scope predict. "
+                "Or set serve.jwks, or listen on 127.0.0.1.",
+                host=host,
+            )
+        )
+    if app.settings.certificate is None:
+        _log.warning(
+            "%s",
+            t(
+                "Keys travel in the clear: give a certificate (serve.certificate), or a proxy with TLS in front."
+            ),
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _address(listener: socket.socket, settings: ServiceSettings) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if settings.certificate is not None else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _print(address: str, version: str) -> None:

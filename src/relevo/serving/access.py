@@ -1,0 +1,168 @@
+"""Who may ask: keys from the ledger and tokens of an identity provider, each checked once and then remembered.
+
+What a caller presents is looked up by a digest that is keyed with a secret of this process (BLAKE2b), so that
+neither the memory nor the time of a look-up tells anything of it. Only what is new costs scrypt's 40 ms or a
+signature's check, in a thread of its own, and only a few of those may wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from hashlib import blake2b
+from math import inf
+from typing import TYPE_CHECKING
+
+from relevo import keys
+from relevo.serving.callers import Caller
+from relevo.serving.problems import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from relevo.records import ApiKey
+    from relevo.serving.tokens import Tokens
+    from relevo.workspace import Workspace
+
+_REMEMBERED = 4096  # callers, and as many that were refused
+_WAITING = 16  # checks that may wait for one another
+_LONGEST = 8192  # bytes of what is presented
+
+
+class Access:
+    """Knows the callers. ``required`` once a key was made, or where tokens are taken; anyone may ask before."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        project: str,
+        tokens: Tokens | None,
+        *,
+        rate: float | None = None,
+        concurrency: int | None = None,
+    ) -> None:
+        self.required = tokens is not None
+        self.generation = 0
+        """Rises when everyone must be checked anew."""
+        self._workspace, self._project = workspace, project
+        self._tokens = tokens
+        self._rate, self._concurrency = rate, concurrency
+        self._anyone = Caller("", rate=rate, concurrency=concurrency)
+        self._keys: dict[str, ApiKey] = {}
+        self._state: tuple[int, int] | None = None
+        self._secret = os.urandom(32)
+        self._known: dict[bytes, Caller] = {}
+        self._refused: set[bytes] = set()
+        self._waiting = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="relevo-access")
+
+    def look(self) -> bool:
+        """Ask the ledger for the keys; whether they changed, so that callers must be checked anew.
+
+        Raises ``LedgerError`` when the ledger is away: those who are known stay known.
+        """
+        changed = False
+        ring = self._workspace.ledger.keys
+        state = ring.state(self._project)
+        if state != self._state:
+            found = {key.id: key for key in ring.all(self._project)}
+            self._keys, self._state = found, state
+            self.required = self.required or bool(found)
+            self.forget()
+            changed = True
+        if self._tokens is not None and self._tokens.look():
+            self.forget()
+            changed = True
+        return changed
+
+    def forget(self) -> None:
+        """Check everyone anew."""
+        self.generation += 1
+        self._known, self._refused = {}, set()
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def admit(self, headers: Iterable[tuple[bytes, bytes]], scope: str) -> Caller:
+        """Tell who asks and see that they may; raises ``Refusal`` when they may not."""
+        presented = _presented(headers)
+        if presented is None:
+            if self.required:
+                raise Refusal("no-key")
+            return self._anyone
+        if not self.required:
+            return self._anyone
+        caller = await self._whose(presented)
+        if caller.until <= time.time():
+            raise Refusal("bad-key")
+        if not caller.may(scope):
+            raise Refusal("scope", scope=scope)
+        return caller
+
+    async def _whose(self, presented: bytes) -> Caller:
+        digest = blake2b(presented, key=self._secret, digest_size=16).digest()
+        caller = self._known.get(digest)
+        if caller is not None:
+            return caller
+        if digest in self._refused:
+            raise Refusal("bad-key")
+        if self._waiting >= _WAITING:
+            raise Refusal("busy")
+        known, refused = self._known, self._refused
+        self._waiting += 1
+        try:
+            caller = await asyncio.get_running_loop().run_in_executor(self._thread, self._check, presented)
+        finally:
+            self._waiting -= 1
+        if caller is None:
+            if len(refused) >= _REMEMBERED:
+                refused.clear()
+            refused.add(digest)
+            raise Refusal("bad-key")
+        if len(known) >= _REMEMBERED:
+            known.clear()
+        known[digest] = caller  # among those of the keys that were in force when it was checked
+        return caller
+
+    def _check(self, presented: bytes) -> Caller | None:
+        try:
+            text = presented.decode("ascii")
+        except UnicodeDecodeError:
+            return None
+        parts = keys.split(text)
+        if parts is None:
+            found = self._tokens.caller(text) if self._tokens is not None else None
+            return found and Caller(
+                found.id, found.scopes, found.until, rate=self._rate, concurrency=self._concurrency
+            )
+        identity, secret = parts
+        key = self._keys.get(identity)
+        if key is None or key.revoked_at or not keys.matches(key, secret):
+            return None
+        return Caller(
+            f"key:{identity}",
+            frozenset(key.scopes),
+            datetime.fromisoformat(key.expires_at).timestamp() if key.expires_at else inf,
+            rate=self._rate if key.rate is None else key.rate,
+            concurrency=self._concurrency if key.concurrency is None else key.concurrency,
+        )
+
+
+def _presented(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """The key or token, of ``Authorization: Bearer`` (RFC 6750) or ``X-API-Key``; raises ``Refusal`` on two."""
+    found = []
+    for name, value in headers:
+        if name == b"authorization":
+            kind, _, rest = value.partition(b" ")
+            found.append(rest.strip() if kind.lower() == b"bearer" else b"")
+        elif name == b"x-api-key":
+            found.append(value.strip())
+    if not found:
+        return None
+    if len(found) > 1 or not found[0] or len(found[0]) > _LONGEST:
+        raise Refusal("bad-key")
+    return found[0]

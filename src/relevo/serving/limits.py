@@ -1,0 +1,98 @@
+"""Limits by caller, kept in memory that all workers of a service share.
+
+The rate is held by the generic cell rate algorithm (ITU-T I.371, the virtual scheduling of annex A): one number
+for each caller, the time at which the next request would be due if all came evenly. Workers read and write it
+without a lock; two that do so within the same fraction of a microsecond may let one request too many through.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+from hashlib import blake2b
+from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from relevo.serving.callers import Caller
+
+CALLERS = 1 << 14
+"""Callers that are told apart at a time; beyond, some share a limit."""
+_PROBES = 16
+BURST = 1.0
+"""Seconds' worth of requests that may come at once."""
+
+
+class Limits:
+    """Counts for every caller. Made before the workers are forked; ``worker`` says which of them this is."""
+
+    def __init__(self, workers: int = 1) -> None:
+        self.worker = 0
+        self._workers = workers
+        shared = mmap.mmap(-1, CALLERS * (16 + 4 * workers))
+        view = memoryview(shared)
+        self._names = view[: 8 * CALLERS].cast("Q")
+        self._due = view[8 * CALLERS : 16 * CALLERS].cast("d")
+        self._open = view[16 * CALLERS :].cast("i")
+        self._slots: dict[str, int] = {}
+
+    def begin(self, worker: int) -> None:
+        """Say which worker this process is, and forget what one before it in its place had under way."""
+        self.worker = worker
+        for slot in range(CALLERS):
+            self._open[slot * self._workers + worker] = 0
+
+    def wait(self, caller: Caller) -> float:
+        """Count a request; gives 0, or the seconds after which another try may pass."""
+        rate = caller.rate
+        if rate is None:
+            return 0.0
+        slot = self._slots.get(caller.id)
+        if slot is None:
+            slot = self._slot(caller.id)
+        now = monotonic()
+        due = self._due[slot]
+        ahead = due - now
+        most = max(BURST, 1 / rate) - 1 / rate
+        if ahead > most + 1e-9:
+            return ahead - most
+        self._due[slot] = (due if ahead > 0 else now) + 1 / rate
+        return 0.0
+
+    def enter(self, caller: Caller) -> bool:
+        """Count a request as under way, unless there are as many as the caller may have."""
+        if caller.concurrency is None:
+            return True
+        start = self._slot(caller.id) * self._workers
+        if sum(self._open[start : start + self._workers]) >= caller.concurrency:
+            return False
+        self._open[start + self.worker] += 1
+        return True
+
+    def leave(self, caller: Caller) -> None:
+        """Count a request as ended that ``enter`` let in."""
+        if caller.concurrency is not None:
+            self._open[self._slot(caller.id) * self._workers + self.worker] -= 1
+
+    def _slot(self, name: str) -> int:
+        """The caller's place, the same in every worker: open addressing by a digest of the name."""
+        found = self._slots.get(name)
+        if found is not None:
+            return found
+        digest = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little") or 1
+        first = digest % CALLERS
+        slot = first
+        for step in range(_PROBES):
+            slot = (first + step) % CALLERS
+            if self._names[slot] in (0, digest):
+                self._names[slot] = digest
+                break
+        if len(self._slots) >= CALLERS:
+            self._slots.clear()
+        self._slots[name] = slot
+        return slot
+
+
+def seconds(wait: float) -> int:
+    """Write a wait for ``Retry-After`` (RFC 9110, section 10.2.3): whole seconds, at least one."""
+    return max(1, math.ceil(wait))

@@ -1,0 +1,221 @@
+"""Keys and tokens as a service takes them."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from relevo import keys
+from support import service
+from support.service import GOOD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from relevo.workspace import Workspace
+
+ISSUER, AUDIENCE = "https://id.example", "relevo"
+SIGNER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def key(workspace: Workspace, *scopes: str, **options: Any) -> tuple[str, str]:
+    """Make a key, and return its id and its text."""
+    values: dict[str, Any] = {"who": "test", "expires": timedelta(days=1)} | options
+    made, text = keys.create("flights", "test", scopes, **values)
+    workspace.ledger.keys.add(made)
+    return made.id, text
+
+
+def token(signer: Any = SIGNER, kid: str = "one", algorithm: str = "RS256", **changes: Any) -> str:
+    claims = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": "ana",
+        "exp": time.time() + 60,
+        "scope": "predict other",
+    } | changes
+    claims = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode(claims, signer or "", algorithm=algorithm, headers={"kid": kid})
+
+
+def write_keys(path: Path, **signers: Any) -> None:
+    """Write a key set with the public halves."""
+    found = []
+    for kid, signer in signers.items():
+        algorithm = jwt.algorithms.RSAAlgorithm
+        found.append(
+            json.loads(algorithm.to_jwk(signer.public_key())) | {"kid": kid, "alg": "RS256", "use": "sig"}
+        )
+    path.write_text(json.dumps({"keys": found}))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    root = tmp_path_factory.mktemp("guarded")
+    made = service.workspace(root)
+    write_keys(root / "jwks.json", one=SIGNER)
+    (root / "relevo.toml").write_text(
+        f'[serve]\njwks = "jwks.json"\nissuer = "{ISSUER}"\naudience = "{AUDIENCE}"\nleeway = 0\n'
+        'access_log = "access.jsonl"\n'
+    )
+    return made
+
+
+@pytest.fixture(scope="module")
+def guarded(place: Workspace) -> Iterator[service.Service]:
+    started = service.start(place.project)
+    yield started
+    assert started.stop() == 0
+
+
+def status(asked: service.Service, presented: str) -> tuple[int, str]:
+    answer = asked.ask(GOOD, authorization=f"Bearer {presented}")
+    kind = answer.json().get("type", "").partition("#")[2] if answer.status_code != 200 else ""
+    return answer.status_code, kind
+
+
+def test_without_a_key_nobody_is_answered(guarded: service.Service) -> None:
+    answer = guarded.ask(GOOD)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == 'Bearer realm="relevo"'
+    assert guarded.client.get("/metrics").status_code == 401
+    assert guarded.client.get("/health").status_code == 200
+    assert guarded.client.get("/ready").status_code == 200
+
+
+def test_a_key_does_what_its_scopes_say(place: Workspace, guarded: service.Service) -> None:
+    _, predicts = key(place, "predict")
+    _, reads = key(place, "read")
+    _, all_ = key(place, "admin")
+    service.until(lambda: status(guarded, predicts)[0] == 200)
+    assert status(guarded, reads) == (403, "scope")
+    assert status(guarded, all_) == (200, "")
+    sent = {"authorization": f"Bearer {predicts}"}
+    assert guarded.client.get("/v1/model", headers=sent).status_code == 403
+    assert guarded.client.get("/v1/model", headers={"x-api-key": reads}).status_code == 200
+
+
+def test_a_revoked_key_is_refused_within_a_second_though_its_head_is_known(
+    place: Workspace, guarded: service.Service
+) -> None:
+    identity, text = key(place, "predict")
+    service.until(lambda: status(guarded, text)[0] == 200)
+    assert [status(guarded, text)[0] for _ in range(5)] == [200] * 5
+    place.ledger.keys.revoke("flights", identity)
+    service.until(lambda: status(guarded, text) == (401, "bad-key"), 1.0)
+
+
+def test_an_expired_key_is_refused(place: Workspace, guarded: service.Service) -> None:
+    _, text = key(place, "predict", expires=timedelta(seconds=2))
+    service.until(lambda: status(guarded, text)[0] == 200, 2)
+    service.until(lambda: status(guarded, text) == (401, "bad-key"), 3)
+    assert status(guarded, key(place, "predict", expires=timedelta(seconds=-1))[1])[0] == 401
+
+
+def test_a_secret_that_differs_by_one_letter_is_refused(place: Workspace, guarded: service.Service) -> None:
+    _, text = key(place, "predict")
+    service.until(lambda: status(guarded, text)[0] == 200)
+    wrong = text[:-1] + ("A" if text[-1] != "A" else "B")
+    assert status(guarded, wrong) == (401, "bad-key")
+
+
+def test_a_good_token_is_taken(guarded: service.Service) -> None:
+    assert status(guarded, token()) == (200, "")
+    assert status(guarded, token(scope=["relevo:predict"])) == (200, "")
+
+
+def test_tokens_that_are_not_good_are_refused(guarded: service.Service) -> None:
+    """Expired, not yet valid, of another issuer or for another audience, unsigned, foreign, or lacking a claim."""
+    foreign = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public = SIGNER.public_key().public_numbers()
+    wrong = {
+        "expired": token(exp=time.time() - 1),
+        "not yet": token(nbf=time.time() + 60),
+        "issuer": token(iss="https://evil.example"),
+        "audience": token(aud="another"),
+        "no expiry": token(exp=None),
+        "no subject": token(sub=None),
+        "none": jwt.encode(
+            {"iss": ISSUER, "aud": AUDIENCE, "sub": "a"}, None, algorithm="none", headers={"kid": "one"}
+        ),
+        "foreign": token(foreign),
+        "unknown kid": token(kid="two"),
+        "confused": jwt.encode(
+            {"iss": ISSUER, "aud": AUDIENCE, "sub": "a", "exp": time.time() + 60, "scope": "predict"},
+            str(public.n).encode() * 2,
+            algorithm="HS256",
+            headers={"kid": "one"},
+        ),
+        "another algorithm": token(algorithm="RS512"),
+        "curve": token(ec.generate_private_key(ec.SECP256R1()), algorithm="ES256"),
+        "rubbish": "a.b.c",
+        "cut": token()[:-4],
+        "huge": "a" * 9000,
+    }
+    assert {name: status(guarded, text) for name, text in wrong.items()} == dict.fromkeys(
+        wrong, (401, "bad-key")
+    )
+
+
+def test_a_token_without_the_scope_is_refused(guarded: service.Service) -> None:
+    assert status(guarded, token(scope="label")) == (403, "scope")
+    assert status(guarded, token(scope=None)) == (403, "scope")
+    assert status(guarded, token(scope=7)) == (403, "scope")
+
+
+def test_a_token_ends_while_its_head_is_known(guarded: service.Service) -> None:
+    text = token(exp=time.time() + 2)
+    assert [status(guarded, text)[0] for _ in range(3)] == [200] * 3
+    service.until(lambda: status(guarded, text) == (401, "bad-key"), 4)
+
+
+def test_two_presented_are_none(guarded: service.Service) -> None:
+    good = token()
+    answer = guarded.ask(GOOD, authorization=f"Bearer {good}", x_api_key=good)
+    assert answer.status_code == 401
+
+
+def test_new_keys_of_the_provider_are_taken(tmp_path: Path) -> None:
+    """A token signed by a key that is not known yet makes the service read the set again, before long."""
+    from relevo.service import ServiceSettings
+    from relevo.serving import tokens
+
+    second = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    write_keys(tmp_path / "jwks.json", one=SIGNER)
+    settings = ServiceSettings(jwks=str(tmp_path / "jwks.json"), issuer=ISSUER, audience=AUDIENCE)
+    checked = tokens.Tokens(settings)
+    assert checked.caller(token(second, kid="two")) is None
+    write_keys(tmp_path / "jwks.json", one=SIGNER, two=second)
+    assert not checked.look()  # not so soon
+    checked._next -= tokens._EVERY
+    assert checked.look()
+    found = checked.caller(token(second, kid="two"))
+    assert found is not None
+    assert (found.id, found.scopes) == ("token:ana", frozenset({"predict"}))
+
+
+def test_no_secret_reaches_a_log(place: Workspace, guarded: service.Service) -> None:
+    """Neither the access log nor what the service says holds a key, a token or a body's value."""
+    _, text = key(place, "predict")
+    service.until(lambda: status(guarded, text)[0] == 200)
+    given = token()
+    status(guarded, given)
+    status(guarded, text[:-1] + "!")
+    guarded.ask(b'{"Des-I": "secret-destination", "no', authorization=f"Bearer {text}")
+    log = place.project / "access.jsonl"
+    service.until(lambda: '"status":400' in log.read_text())
+    said = log.read_text() + guarded.said.read_text()
+    assert not any(part in said for part in (text[-30:], given[-30:], "secret-destination"))
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {line["status"] for line in lines} >= {200, 400, 401}
+    asked = [line for line in lines if line["path"] == "/v1/predict" and line["status"] == 200][-1]
+    assert set(asked) == {"at", "id", "caller", "peer", "method", "path", "status", "ms", "bytes"}
+    assert (asked["method"], asked["peer"]) == ("POST", "127.0.0.1")
+    assert {line["caller"] for line in lines} >= {"token:ana", ""}
