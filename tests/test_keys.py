@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from relevo import keys
 
+if TYPE_CHECKING:
+    from relevo.records import ApiKey
 
-def make(**options: object) -> tuple[keys.ApiKey, str]:
+
+def make(**options: object) -> tuple[ApiKey, str]:
     values: dict[str, object] = {"who": "test", "expires": timedelta(days=90)}
     return keys.create("flights", "ana", ["read", "predict", "read"], **{**values, **options})  # type: ignore[arg-type]
 

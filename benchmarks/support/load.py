@@ -1,6 +1,6 @@
 """A load generator: keep-alive connections on one epoll loop, requests made beforehand.
 
-python load.py PORT CONNECTIONS BODIES (--requests N | --seconds S) --core C
+python load.py PORT CONNECTIONS BODIES (--requests N | --seconds S) --core C [--path P] [--key FILE]
 Prints JSON: requests, seconds, errors, microseconds at the 50th and 99th percentile, and the share of
 its own time that it was busy: near 1 it would measure itself.
 """
@@ -88,11 +88,12 @@ def _complete(answer: bytes) -> bool:
     return len(answer) >= end + 4 + int(answer[at : answer.find(b"\r", at)])
 
 
-def request(body: bytes) -> bytes:
+def request(body: bytes, path: str = "/v1/predict", key: str = "") -> bytes:
     """Write one HTTP request."""
+    known = f"authorization: Bearer {key}\r\n" if key else ""
     return (
-        b"POST /v1/predict HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
-        b"content-length: %d\r\n\r\n%b" % (len(body), body)
+        b"POST %b HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n%b"
+        b"content-length: %d\r\n\r\n%b" % (path.encode(), known.encode(), len(body), body)
     )
 
 
@@ -103,11 +104,13 @@ if __name__ == "__main__":
     parser.add_argument("bodies", type=Path)
     parser.add_argument("--requests", type=int, default=1 << 62)
     parser.add_argument("--seconds", type=float, default=1e9)
+    parser.add_argument("--path", default="/v1/predict")
+    parser.add_argument("--key", type=Path, help="a file that holds one")
     parser.add_argument("--core", type=int, required=True)
     chosen = parser.parse_args()
     os.sched_setaffinity(0, {chosen.core})
-    load = Load(
-        chosen.port, chosen.connections, [request(b) for b in chosen.bodies.read_bytes().splitlines()]
-    )
+    key = chosen.key.read_text() if chosen.key else ""
+    bodies = [request(b, chosen.path, key) for b in chosen.bodies.read_bytes().splitlines()]
+    load = Load(chosen.port, chosen.connections, bodies)
     load.run(requests=WARM_UP, seconds=1)
     print(json.dumps(load.run(requests=chosen.requests, seconds=chosen.seconds)))
