@@ -63,6 +63,9 @@ class ServiceSettings(BaseModel):
     access_log: str | None = Field(
         default=None, description="A file for the access log, or - for standard output"
     )
+    traces: bool = Field(
+        default=False, description="Send OpenTelemetry traces where the OTEL_* variables say"
+    )
     certificate: Path | None = Field(
         default=None, description="File of the TLS certificate and its chain (PEM)"
     )

@@ -95,6 +95,7 @@ class Admin:
             )
             document = {
                 "openapi": "3.1.0",
+                "servers": [{"url": self._settings.root_path or "/"}],
                 "info": {"title": self._project, "version": served.version.version if served else "0"},
                 "paths": {
                     _PREDICT: predict,

@@ -21,10 +21,11 @@ from relevo.serving.memory import give_back
 from relevo.serving.metrics import Metrics
 from relevo.serving.predict import Predict
 from relevo.serving.tokens import Tokens
+from relevo.serving.tracing import Traces
 from relevo.serving.wire import sweep
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from relevo.workspace import Workspace
 
@@ -80,6 +81,8 @@ class App:
             most=settings.max_concurrency,
             root=settings.root_path,
         )
+        self._answer: ASGIApp = self.door
+        self._traces: Traces | None = None
         self._sweeping: asyncio.Task[None] | None = None
         found = self.follower.look()
         if found is not None:
@@ -88,7 +91,7 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or live through the server's life."""
         if scope["type"] == "http":
-            await self.door(scope, receive, send)
+            await self._answer(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
@@ -97,6 +100,7 @@ class App:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 self.follower.start()
+                self._trace()
                 patience = self.settings.timeout
                 self._sweeping = asyncio.create_task(
                     sweep(self.door.wires, patience=patience, keep_alive=KEEP_ALIVE)
@@ -109,11 +113,23 @@ class App:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
+    def _trace(self) -> None:
+        """Put a span around each request, when that is asked for; then there is no short way."""
+        if self.settings.traces:
+            self._traces = Traces(self.door, self.predict.project, self._version)
+            self._answer, self.door.short = self._traces.app, False
+
+    def _version(self) -> str:
+        served = self.predict.served
+        return served.version.version if served is not None else ""
+
     async def _stop(self) -> None:
         await self.follower.stop()
         if self._sweeping is not None:
             self._sweeping.cancel()
         self.access.close()
+        if self._traces is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._traces.close)
         self.journal.close()
         if self._access_log is not None:
             self._access_log.close()

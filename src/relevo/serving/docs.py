@@ -45,6 +45,8 @@ def page(project: str, code: str) -> str:
         "answer": t("Answer"),
         "request": t("Request"),
         "others": t("Also here"),
+        "key": t("Key"),
+        "use": t("Use this key"),
         "waiting": t("There is no version yet; the fields appear with the first."),
     }
     kinds = "".join(

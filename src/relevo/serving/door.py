@@ -75,6 +75,8 @@ class Door:
         self.dated: tuple[object, bytes] = (None, b"")
         """The server's own headers, and how they are written."""
         self.draining = False
+        self.short = True
+        """Whether requests may go the short way."""
         self._predict, self._raw, self._rest = predict, raw, rest
         self._access, self._limits, self._metrics, self._ids = access, limits, metrics, ids
         self._access_log = log
@@ -100,7 +102,7 @@ class Door:
                 scope["relevo.caller"] = who = await self._admit(scope, path)
                 caller = who.id
                 await self._within(raw or self._rest, who, scope, receive, told)
-                if raw is self._predict:
+                if raw is self._predict and self.short:
                     self._learn(scope, who, generation)
             else:
                 await self._rest(scope, receive, told)

@@ -53,7 +53,7 @@ class Predict:
         self.served: Served | None = None
         self._journal = journal
         self._metrics = metrics
-        self._project, self._alias = project, alias
+        self.project, self._alias = project, alias
         self._max_body, self._max_rows, self._seconds = max_body, max_rows, seconds
         self._ids = ids
         self._turns = Turns(self._together)
@@ -123,7 +123,7 @@ class Predict:
     def serving(self) -> Served:
         """What answers; raises ``Refusal`` when nothing does."""
         if self.served is None:
-            raise Refusal("no-model", project=self._project, alias=self._alias)
+            raise Refusal("no-model", project=self.project, alias=self._alias)
         return self.served
 
     def _settle(self, served: Served, rows: Sequence[Row], requests: Sequence[bytes]) -> list[bytes]:
