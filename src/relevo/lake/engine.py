@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relevo import disk
-from relevo.errors import RelevoError, WorkspaceError
+from relevo.errors import DataError, RelevoError, WorkspaceError
 from relevo.texts import t
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from duckdb import DuckDBPyConnection
 
@@ -88,6 +88,30 @@ def _explain(error: Exception, path: Path) -> None:
         code = next((known for known in _SYSTEM_ERRORS if os.strerror(known) in text), None)
     if code in _SYSTEM_ERRORS:
         raise disk.explain(OSError(code, os.strerror(code)), path) from error
+
+
+@contextmanager
+def running(file: str) -> Iterator[None]:
+    """Say of a project's query that stops at the rows that are there which one it was."""
+    with reworded(
+        lambda error: t(
+            "{file}: the query stops: {error}. Write it so that no row does that.", file=file, error=error
+        )
+    ):
+        yield
+
+
+@contextmanager
+def reworded(say: Callable[[str], str]) -> Iterator[None]:
+    """Turn what DuckDB says of a query or its rows into a ``DataError`` as ``say`` puts it; memory is neither."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error as error:
+        raise DataError(say(first_line(error))) from error
 
 
 def first_line(error: BaseException) -> str:
