@@ -16,15 +16,13 @@ Times are from the file's opening to the finished matrix, imports excluded; the 
 
 from __future__ import annotations
 
-import argparse
-import json
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from support.measuring import MEGABYTE, fresh, options, tell
 
 from support import departures
 
@@ -34,7 +32,6 @@ WAYS = {
     "tuned": "(b') tuned by hand",
     "relevo": "(c) Relevo",
 }
-MEGABYTE = 1 << 20
 LEAST_A, LEAST_B, MOST_BYTES = 10, 3, 2_000_000_000
 
 
@@ -51,12 +48,8 @@ class Figures:
 
 def main() -> int:
     """Measure, print the table and check the promises; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--check", action="store_true", help="exit with 1 when a promise is missed")
+    parser = options(__doc__, rounds=2)
     parser.add_argument("--rows", type=int, nargs="+", default=[70_000, 7_000_000], help="sizes of the file")
-    parser.add_argument("--rounds", type=int, default=2, help="measurements of each; the best counts")
     chosen = parser.parse_args()
     sizes = sorted(chosen.rows)
     found: list[Figures] = []
@@ -75,13 +68,7 @@ def main() -> int:
 
 def measure(way: str, path: Path, rows: int, rounds: int) -> Figures:
     """Make the matrix in fresh processes."""
-    command = [sys.executable, "-m", "support.features", way, str(path)]
-    runs = []
-    for _ in range(rounds):
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{WAYS[way]} failed:\n{done.stderr}")
-        runs.append(json.loads(done.stdout))
+    runs = [fresh("features", way, str(path)) for _ in range(rounds)]
     best = min(runs, key=lambda run: run["seconds"])
     return Figures(way, rows, best["seconds"], max(run["peak"] for run in runs), best["content"])
 
@@ -134,9 +121,7 @@ def judge(found: list[Figures], sizes: list[int], *, fail: bool) -> int:
         f"at least {LEAST_B} x (b) at {last:,} rows: {b:.1f}": b >= LEAST_B,
         f"peak memory under {MOST_BYTES / 1e9:.0f} GB: {peak / 1e9:.2f}": peak < MOST_BYTES,
     }
-    for promise, kept in promises.items():
-        print(f"{'kept' if kept else 'MISSED':7} {promise}")
-    return int(fail and not all(promises.values()))
+    return tell(promises, fail=fail)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ exits with 1 when a promise of the project is missed.
 
 from __future__ import annotations
 
-import argparse
-import signal
 import statistics
 import subprocess
 import sys
@@ -19,21 +17,18 @@ import time
 import urllib.request
 from pathlib import Path
 
-import serving
-from serving import HERE, MEGABYTE, REQUESTS, Figures, measure
+from support.measuring import HERE, MEGABYTE, at_least, below, options, tell
 
+from support import services
+
+REQUESTS = 50_000
 ITEMS, K = 971, 5
 ASKED = 200
 
 
 def main() -> int:
     """Measure, print the table and check the promises; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--check", action="store_true", help="exit with 1 when a promise is missed")
-    parser.add_argument("--rounds", type=int, default=3, help="measurements of each service; the best counts")
-    chosen = parser.parse_args()
+    chosen = options(__doc__, rounds=3).parse_args()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         subprocess.run([sys.executable, "-m", "support.shop", made], cwd=HERE, check=True)
@@ -42,22 +37,22 @@ def main() -> int:
         relevo = [sys.executable, "-m", "relevo", "serve", str(project), "--port", "{port}"]
         amount = ["--requests", str(REQUESTS)]
         found = [
-            measure("constant", constant, bodies, chosen.rounds, amount),
-            measure("Relevo", relevo, bodies, chosen.rounds, amount),
+            services.measure("constant", constant, bodies, chosen.rounds, amount),
+            services.measure("Relevo", relevo, bodies, chosen.rounds, amount),
         ]
         milliseconds = recommend(relevo)
         size = sum(path.stat().st_size for path in project.glob(".relevo/lookups/*"))
     print(f"keyed files: {size / MEGABYTE:.1f} MB")
-    serving.show(found)
+    services.show(found)
     return judge(found, milliseconds, fail=chosen.check)
 
 
 def recommend(command: list[str]) -> float:
     """Milliseconds at the median of asking for the best of all items, one request after the other."""
-    port = serving.free_port()
-    process = serving.start(command, port)
+    port = services.free_port()
+    process = services.start(command, port)
     try:
-        serving.wait(process, port)
+        services.wait(process, port)
         times = []
         for customer in range(ASKED):
             began = time.perf_counter()
@@ -66,22 +61,21 @@ def recommend(command: list[str]) -> float:
                 answer.read()
             times.append(time.perf_counter() - began)
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(180)
+        services.stop(process)
     return 1000 * statistics.median(times)
 
 
-def judge(found: list[Figures], milliseconds: float, *, fail: bool) -> int:
+def judge(found: list[services.Figures], milliseconds: float, *, fail: bool) -> int:
     """Print each promise with what was found; returns 1 when one is missed and ``fail`` is set."""
     constant, relevo = found
     promises = [
-        ("requests/s, share of the constant answer's", relevo.rate / constant.rate, ">=", 0.4),
-        ("errors", float(relevo.errors), "<", 1.0),
-        ("resident memory, MB", relevo.resident / MEGABYTE, "<", 120.0),
-        ("seconds to ready", relevo.ready, "<", 2.0),
-        (f"milliseconds to recommend {K} of {ITEMS}", milliseconds, "<", 20.0),
+        at_least("requests/s, share of the constant answer's", relevo.rate / constant.rate, 0.4),
+        below("errors", relevo.errors, 1),
+        below("resident memory, MB", relevo.resident / MEGABYTE, 120),
+        below("seconds to ready", relevo.ready, 2),
+        below(f"milliseconds to recommend {K} of {ITEMS}", milliseconds, 20),
     ]
-    return serving.tell(promises, fail=fail)
+    return tell(dict(promises), fail=fail)
 
 
 if __name__ == "__main__":

@@ -15,15 +15,12 @@ seconds are shown beside. With --check the script exits with 1 when a promise of
 
 from __future__ import annotations
 
-import argparse
-import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from support.measuring import fresh, options, tell
 
 LEAST_ROWS, MOST_SECONDS, MOST_BYTES = 1_500_000, 60, 2_000_000_000
 NEAR = 1e-4
@@ -32,18 +29,13 @@ NEAR = 1e-4
 
 def main() -> int:
     """Measure, print the table and check the promises; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--check", action="store_true", help="exit with 1 when a promise is missed")
-    parser.add_argument("--rounds", type=int, default=2, help="measurements of each; the best counts")
-    chosen = parser.parse_args()
+    chosen = options(__doc__, rounds=2).parse_args()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made) / "pairs"
-        history = ask("make", folder)["history"]
+        history = fresh("pairs", "make", str(folder))["history"]
         found = {}
         for way in ("relevo", "usual"):
-            runs = [ask(way, folder) for _ in range(chosen.rounds)]
+            runs = [fresh("pairs", way, str(folder)) for _ in range(chosen.rounds)]
             best = min(runs, key=lambda run: float(run["seconds"]))
             found[way] = {**best, "peak": max(run["peak"] for run in runs)}
         ours, theirs = (np.load(f"{folder}.{way}.npy") for way in ("relevo", "usual"))
@@ -64,19 +56,7 @@ def main() -> int:
         f"under {MOST_SECONDS} s: {relevo['seconds']:.1f}": relevo["seconds"] < MOST_SECONDS,
         f"under {MOST_BYTES / 1e9:.0f} GB: {relevo['peak'] / 1e9:.2f}": relevo["peak"] < MOST_BYTES,
     }
-    for promise, kept in promises.items():
-        print(f"{'kept' if kept else 'MISSED':7} {promise}")
-    return int(chosen.check and not all(promises.values()))
-
-
-def ask(what: str, folder: Path) -> dict[str, Any]:
-    """Do one part in a fresh process and read the figures that it prints."""
-    command = [sys.executable, "-m", "support.pairs", what, str(folder)]
-    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{what} failed:\n{done.stderr}")
-    figures: dict[str, Any] = json.loads(done.stdout)
-    return figures
+    return tell(promises, fail=chosen.check)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from relevo import digest, keyed
 from relevo.errors import DataError, WorkspaceError
-from relevo.keyed import KeyedFile, build
+from relevo.keyed import KeyedFile, build, codec, writing
 from support.parity import examples
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def test_encoded_keys_sort_as_the_values_do_and_never_meet(data: st.DataObject) 
     types = tuple(data.draw(st.lists(st.sampled_from(KEYS), min_size=1, max_size=3)))
     short = {**VALUES, "text": st.text("\0\1aé\U0010ffff", max_size=4)}
     one, other = (data.draw(st.tuples(*(short[kind] for kind in types))) for _ in range(2))
-    encode = keyed._Key(types).encode
+    encode = codec.Key(types).encode
     encoded = [encode(key[0] if len(types) == 1 else key) for key in (one, other)]
     in_utf8 = [tuple(v.encode() if isinstance(v, str) else v for v in key) for key in (one, other)]
     assert (encoded[0] < encoded[1]) == (in_utf8[0] < in_utf8[1])
@@ -98,8 +98,8 @@ def test_long_texts_are_keys_of_their_own(tmp_path: Path) -> None:
 def test_rows_may_come_in_any_order_and_in_many_chunks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keyed, "CHUNK", 500)
-    monkeypatch.setattr(keyed, "_FIRST_SIZE", 1 << 16)
+    monkeypatch.setattr(writing, "CHUNK", 500)
+    monkeypatch.setattr(writing, "_FIRST_SIZE", 1 << 16)
     rows = [(number, number * 0.5, f"row {number}") for number in range(-3_000, 3_000)]
     random.Random(0).shuffle(rows)
     built = build(tmp_path / "rows", rows, 1, ["integer", "double", "text"])

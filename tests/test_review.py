@@ -43,7 +43,7 @@ def test_intervals_are_those_of_resampling_every_pair() -> None:
     assert seen.naive is not None
     rng = np.random.default_rng(5)
     drawn = []
-    for _ in range(600):
+    for _ in range(300):
         rows = rng.integers(0, 3000, 3000)
         ours, theirs = (f1_score(seen.truth[rows], decided[rows]) for decided in (seen.positive, seen.naive))
         drawn.append(

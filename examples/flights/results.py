@@ -7,12 +7,7 @@ python results.py --data FOLDER [--json] [--check]     a folder that holds datas
 .44, on the newest 60 days ROC-AUC above .657, what was reached without histories.
 """
 
-import argparse
-import json
-import os
-import subprocess
 import sys
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +15,9 @@ from typing import Any
 import relevo
 
 HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))
+import report  # noqa: E402 - the examples share it
+
 FILE = "dataset_SCL.csv"
 NEWEST, RANDOM = "newest 60 days", "random 10 %"
 CHANGES: dict[str, dict[str, Any]] = {
@@ -41,81 +39,38 @@ PUBLIC = {
 """What others reach on the same data, all on random splits of their own."""
 
 
-def measure(source: Path, changes: dict[str, Any]) -> dict[str, Any]:
-    """Run the lifecycle in a workspace of its own; return its figures as plain data."""
-    definition = relevo.load(HERE, sets={"departures": str(source)}).replace(**changes)
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["RELEVO_WORKSPACE"] = folder
-        workspace = relevo.Workspace.open(HERE)
-        return asdict(relevo.results(workspace, relevo.run(definition, workspace)))
-
-
-def shown(figure: dict[str, float | None] | float | None) -> str:
-    """A figure with its 95 % interval, where it has one."""
-    if isinstance(figure, float):
-        return f"{figure:.3f}"
-    if figure is None or figure["value"] is None:
-        return "-"
-    low, high = figure["low"], figure["high"]
-    interval = "" if low is None or high is None or low == high else f" [{low:.3f}, {high:.3f}]"
-    return f"{figure['value']:.3f}{interval}"
-
-
-def table(models: dict[str, dict[str, Any]]) -> str:
-    """The models and their figures in Markdown."""
-    lines = [f"| model | {' | '.join(SHOWN)} |", f"|---{'|---' * len(SHOWN)}|"]
-    for model, figures in models.items():
-        lines.append(f"| {model} | {' | '.join(shown(figures.get(metric)) for metric in SHOWN)} |")
-    return "\n".join(lines)
-
-
-def failures(results: dict[str, Any]) -> list[str]:
-    """Name each floor that was missed."""
-    found = [f"{split}: {reason}" for split in CHANGES for reason in results[split]["failed"]]
-    for (split, metric), floor in FLOORS.items():
-        reached = results[split]["models"][results[split]["chosen"]][metric]["value"]
-        if reached < floor:
-            found.append(f"{split}: {metric} {reached:.4f} < {floor}")
+def measure(data: Path) -> report.Found:
+    """Run the lifecycle once for each split."""
+    definition = relevo.load(HERE, sets={"departures": str(data / FILE)})
+    found: report.Found = {"public": PUBLIC}
+    for split, changes in CHANGES.items():
+        with report.fresh_workspace(HERE) as workspace:
+            ended = relevo.run(definition.replace(**changes), workspace)
+            found[split] = asdict(relevo.results(workspace, ended))
     return found
 
 
-def data_of(given: Path | None, folder: str) -> Path:
-    """The folder with the real file, or one with made-up data, which says that it works and nothing else."""
-    if given is not None:
-        return given.resolve()
-    print("made-up data: the public figures are of the real ones", file=sys.stderr)
-    command = [sys.executable, str(HERE / "sample.py"), str(Path(folder) / FILE)]
-    subprocess.run(command, check=True)  # noqa: S603 - our own
-    return Path(folder)
+def told(found: report.Found) -> str:
+    """A table for each split, beside the public figures where they are comparable."""
+    public = {f"public: {who}": figures for who, figures in found["public"].items()}
+    parts = []
+    for split in CHANGES:
+        one = found[split]
+        models = {**one["models"], **(public if split == RANDOM else {})}
+        parts.append(f"{split}: {one['rows']:,} flights; {one['status']} after {one['seconds']:.0f} s\n")
+        parts.append(report.table(SHOWN, models) + "\n")
+    return "\n".join(parts)
 
 
-def main() -> None:
-    """Measure, print, check."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, help=f"the folder that holds {FILE}; made up when left out")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--check", action="store_true")
-    chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        data = data_of(chosen.data, folder)
-        results = {name: measure(data / FILE, changes) for name, changes in CHANGES.items()}
-    if chosen.json:
-        print(json.dumps({**results, "public": PUBLIC}, indent=2, ensure_ascii=False))
-    else:
-        for name, found in results.items():
-            print(f"{name}: {found['rows']:,} flights; {found['status']} after {found['seconds']:.0f} s\n")
-            public = PUBLIC if name == RANDOM else {}
-            print(
-                table({**found["models"], **{f"public: {who}": known for who, known in public.items()}})
-                + "\n"
-            )
-    missed = failures(results) if chosen.check else []
-    for line in missed:
-        print(f"below its floor: {line}", file=sys.stderr)
-    sys.exit(bool(missed))
+def failures(found: report.Found) -> list[str]:
+    """Name each floor that was missed."""
+    missed = [f"{split}: {reason}" for split in CHANGES for reason in found[split]["failed"]]
+    for (split, metric), floor in FLOORS.items():
+        reached = found[split]["models"][found[split]["chosen"]][metric]["value"]
+        if reached < floor:
+            missed.append(f"{split}: {metric} {reached:.4f} < {floor}")
+    return missed
 
 
 if __name__ == "__main__":
-    main()
+    report.main(HERE, __doc__, [FILE], measure, told, failures)

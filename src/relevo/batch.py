@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -17,7 +17,7 @@ import numpy as np
 
 from relevo.encoding import encode_columns
 from relevo.errors import DataError, PackageError, RelevoError
-from relevo.lake import first_line
+from relevo.lake import first_line, reworded
 from relevo.sql import quote
 from relevo.sql.plan import SELECT
 from relevo.texts import t
@@ -222,7 +222,7 @@ def bind_histories(
                 f" qualify row_number() over (partition by {keys} order by {stamp} desc) = 1"
             )
         _check_single(query)
-        with _making(name):
+        with reworded(partial(_unmakeable, name)):
             connection.execute(f"create or replace table {quote(made)} as {query}")
     # Only now, for a history may bear the name of the clean table that it and others are made from.
     for row in package.histories:
@@ -230,18 +230,7 @@ def bind_histories(
         connection.execute(f"create or replace temp view {quote(name)} as from {quote('_history_' + name)}")
 
 
-@contextmanager
-def _making(name: str) -> Iterator[None]:
-    """Say which history a package's SQL cannot make from these tables."""
-    try:
-        yield
-    except duckdb.OutOfMemoryException:
-        raise
-    except duckdb.Error as error:
-        raise DataError(
-            t(
-                "The history “{name}” cannot be made from the tables that are there: {error}.",
-                name=name,
-                error=first_line(error),
-            )
-        ) from error
+def _unmakeable(name: str, error: str) -> str:
+    return t(
+        "The history “{name}” cannot be made from the tables that are there: {error}.", name=name, error=error
+    )

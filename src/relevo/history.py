@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from relevo import digest as digests
 from relevo.errors import DataError
-from relevo.lake import first_line
+from relevo.lake import running
 from relevo.records import Snapshot
 from relevo.sql import quote
 from relevo.texts import t
@@ -62,20 +62,8 @@ def snapshot_id(history: Timeline, clean: Mapping[str, Snapshot]) -> str:
 
 def compute(connection: DuckDBPyConnection, name: str, file: str, sql: str) -> None:
     """Make a temporary table of a query's rows from the tables that the connection sees; ``file`` holds the query."""
-    import duckdb
-
-    try:
+    with running(file):
         connection.execute(f"create temp table {quote(name)} as {sql}")
-    except duckdb.OutOfMemoryException:
-        raise
-    except duckdb.Error as error:
-        raise DataError(
-            t(
-                "{file}: the query stops: {error}. Write it so that no row does that.",
-                file=file,
-                error=first_line(error),
-            )
-        ) from error
 
 
 def _check(connection: DuckDBPyConnection, history: Timeline) -> None:

@@ -13,9 +13,9 @@ from relevo import digest as digests
 from relevo import review as reviewing
 from relevo.casting import SQL_TYPES
 from relevo.ids import uuid7
-from relevo.lake import explained, literal
+from relevo.lake import explained, literal, running
 from relevo.records import now
-from relevo.scores import PERIOD, running, table_of
+from relevo.scores import PERIOD, table_of
 from relevo.sql import quote
 from relevo.sql.plan import TIME
 from relevo.texts import t

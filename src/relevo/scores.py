@@ -8,12 +8,10 @@ partition ``_period``.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import numpy as np
 
 from relevo import batch, casting, header
@@ -21,14 +19,14 @@ from relevo import decide as decisions
 from relevo import listing as listings
 from relevo.errors import DataError
 from relevo.ids import uuid7
-from relevo.lake import explained, first_line, literal
+from relevo.lake import explained, literal, running
 from relevo.records import now
 from relevo.sql import quote
 from relevo.sql.plan import TIME
 from relevo.texts import t
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from duckdb import DuckDBPyConnection
     from numpy.typing import NDArray
@@ -206,23 +204,6 @@ def _draw(connection: DuckDBPyConnection, definition: Definition, package: Model
             )
         )
     return _Drawn(time, period_of(time), tuple(package.request.names), segments, rows, refused, reasons)
-
-
-@contextmanager
-def running(file: str) -> Iterator[None]:
-    """Say of a project's query that stops at the rows that are there which one it was."""
-    try:
-        yield
-    except duckdb.OutOfMemoryException:
-        raise
-    except duckdb.Error as error:
-        raise DataError(
-            t(
-                "{file}: the query stops: {error}. Write it so that no row does that.",
-                file=file,
-                error=first_line(error),
-            )
-        ) from error
 
 
 def _time(connection: DuckDBPyConnection, file: str, column: str) -> datetime:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 
 from relevo import load
@@ -63,7 +64,20 @@ def test_the_join_is_as_of_the_time_of_asking(tmp_path: Path) -> None:
 
 
 def test_comments_and_a_semicolon_at_the_end_do_no_harm(tmp_path: Path) -> None:
-    made(tmp_path, history=shop.HISTORY.strip() + "\n-- the end\n/* indeed */ ")
+    """The shop's own query ends with a semicolon and a comment."""
+    bare = shop.HISTORY.rpartition(";")[0]
+    texts = (bare, shop.HISTORY, shop.HISTORY.strip() + "\n-- the end\n/* indeed */ ")
+    relations = [made(tmp_path / str(n), history=text).histories[0].relation for n, text in enumerate(texts)]
+    assert relations[0].columns == relations[1].columns == relations[2].columns
+    with duckdb.connect() as connection:
+        connection.execute(
+            """create table receipts as from (values (1, 7, timestamp '2024-01-01', timestamp '2024-01-02', 2.5),
+            (2, 7, timestamp '2024-01-03', timestamp '2024-01-03', 0.5))
+            t(number, customer, bought_at, recorded_at, amount)"""
+        )
+        rows = [connection.execute(f"from ({one.sql}) order by all").fetchall() for one in relations]
+    assert [(customer, receipts) for customer, _, receipts, *_ in rows[0]] == [(7, 1), (7, 2)]
+    assert rows[0] == rows[1] == rows[2]
 
 
 def test_shape_tells_what_a_history_means(tmp_path: Path) -> None:

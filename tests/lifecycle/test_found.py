@@ -22,7 +22,7 @@ def test_results_hold_the_candidate_beside_the_baselines_also_after_nothing_was_
     assert first.status == "released"
     assert first.chosen == "Relevo (lightgbm)"
     assert set(first.models) == {first.chosen, "majority", "always-yes", "prior-random", "tree"}
-    assert first.rows == 120
+    assert (first.rows, first.repeats, first.spread) == (120, 1, {})
     assert 0 <= first.value("f1") <= 1
     assert math.isclose(first.value("roc_auc", "always-yes"), 0.5)
     again = relevo.results(workspace, relevo.run(load(folder), workspace))

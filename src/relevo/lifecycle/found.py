@@ -18,7 +18,8 @@ class Results:
     """``models`` has, by name, each metric's ``value``, ``low`` and ``high`` (95 %): the candidate and the baselines.
 
     ``chosen`` is the candidate's name among them, ``rows`` how many rows judged, ``failed`` what the gate
-    did not let pass, ``seconds`` the sum over the run's own steps.
+    did not let pass, ``seconds`` the sum over the run's own steps. Over ``repeats`` of cross-validation,
+    ``spread`` has each metric's ``fold_mean`` and the deviations ``folds`` and ``repeats``.
     """
 
     status: str
@@ -29,6 +30,8 @@ class Results:
     models: Mapping[str, Mapping[str, Mapping[str, float | None]]]
     failed: tuple[str, ...]
     seconds: float
+    repeats: int
+    spread: Mapping[str, Mapping[str, float | None]]
 
     def value(self, metric: str, model: str = "") -> float:
         """One figure of a model, the chosen one by default; NaN where it is undefined."""
@@ -59,4 +62,6 @@ def results(workspace: Workspace, run: Run) -> Results:
         models={name: found["metrics"] for name, found in models.items()},
         failed=tuple(reason["text"] for reason in reasons if not reason["passed"]),
         seconds=sum(step.wall_seconds for step in steps.values()),
+        repeats=record["evaluation"]["repeats"],
+        spread=record["evaluation"]["spread"],
     )

@@ -1,23 +1,16 @@
-"""The lake: Delta tables in folders, written from Arrow streams and read by DuckDB.
-
-A table's name is its path below the lake: ``raw/departures``. A write carries the id of its transaction,
-kept in the table's log with the data: the same id again writes nothing, so a step killed after its commit
-can be run again. Old versions stay readable: nothing is ever removed here.
-"""
+"""Delta tables by name: written from Arrow streams, read by DuckDB as views."""
 
 from __future__ import annotations
 
-import errno
 import os
-import re
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
-from relevo import disk
 from relevo.casting import literal
 from relevo.errors import RelevoError, WorkspaceError
+from relevo.lake import engine
+from relevo.lake.engine import explained, first_line
+from relevo.lake.views import view
 from relevo.sql import quote
 from relevo.texts import t
 
@@ -26,8 +19,6 @@ if TYPE_CHECKING:
 
     from deltalake import DeltaTable
     from duckdb import DuckDBPyConnection
-
-__all__ = ["Lake", "escape_glob", "explained", "first_line", "literal"]
 
 TRIES = 20
 """How often a write is tried when other writers commit in between."""
@@ -39,15 +30,6 @@ CONFIGURATION = {
 }
 UNUSABLE = set("%[]\\^|")
 """Characters that deltalake 1.6 mistakes for something else in a folder's path."""
-_SYSTEM_ERRORS = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.ENOTDIR,
-)
 
 
 class Lake:
@@ -77,29 +59,7 @@ class Lake:
 
     def connect(self) -> DuckDBPyConnection:
         """Open an engine of its own, without tables: its memory is limited and it never goes to the network."""
-        import duckdb
-
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": self._memory_limit,
-            "temp_directory": str(self.scratch / "duckdb"),
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "allow_community_extensions": False,
-        }
-        if self._threads is not None:
-            config["threads"] = self._threads
-        try:
-            connection = duckdb.connect(config=config)
-        except duckdb.Error as error:
-            raise WorkspaceError(
-                t(
-                    "The engine does not start: {error}. Check memory_limit and threads in relevo.toml.",
-                    error=first_line(error),
-                )
-            ) from error
-        connection.execute("set TimeZone = 'UTC'")
-        connection.execute("set enable_progress_bar = false")
-        return connection
+        return engine.connect(memory_limit=self._memory_limit, threads=self._threads, scratch=self.scratch)
 
     def enclose(self, connection: DuckDBPyConnection) -> None:
         """Leave an engine nothing but the lake's files and its own scratch, for good."""
@@ -297,41 +257,7 @@ class Lake:
         )
 
     def _view(self, connection: DuckDBPyConnection, name: str, qualified: str, version: int | None) -> None:
-        from arro3.core import Table
-
-        table = self._open(name, version)
-        schema = table.schema().to_arrow()
-        empty = f"_empty_{name}"
-        connection.register("_relevo_schema", Table.from_batches([], schema=schema))
-        connection.execute(f"create or replace table {quote(empty)} as select * from _relevo_schema")
-        connection.unregister("_relevo_schema")
-        paths = [f"{self.root}/{name}/{unquote(path)}" for path in _data_files(table)]
-        partitions = table.metadata().partition_columns
-        if not paths:
-            connection.execute(f"create or replace view {qualified} as select * from {quote(empty)}")
-            return
-        found = connection.execute(f"describe {quote(empty)}").fetchall()
-        columns = ", ".join(
-            f"cast(nullif({quote(column)}, '__HIVE_DEFAULT_PARTITION__') as {kind}) as {quote(column)}"
-            if column in partitions
-            else quote(column)
-            for column, kind, *_ in found
-        )
-        hive = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in partitions)
-        reading = (
-            f", hive_partitioning = true, hive_types = {{{hive}}}" if hive else ", hive_partitioning = false"
-        )
-        files = ", ".join(literal(escape_glob(path)) for path in paths)
-        connection.execute(
-            f"create or replace view {qualified} as select {columns} "
-            f"from read_parquet([{files}], union_by_name = true{reading})"
-        )
-        connection.execute(f"drop table {quote(empty)}")
-
-
-def _data_files(table: DeltaTable) -> list[str]:
-    """Paths below the table, percent-encoded as its log has them."""
-    return [str(path) for path in table.get_add_actions()["path"].to_pylist()]
+        view(connection, self._open(name, version), name, self._path(name), qualified)
 
 
 class _Guarded:
@@ -356,48 +282,3 @@ class _Guarded:
                 raise
 
         return RecordBatchReader.from_batches(reader.schema, batches()).__arrow_c_stream__(requested_schema)
-
-
-@contextmanager
-def explained(path: str | Path) -> Iterator[None]:
-    """Turn what DuckDB and deltalake say of disks and memory into ``WorkspaceError``; let the rest through."""
-    try:
-        yield
-    except RelevoError:
-        raise
-    except OSError as error:
-        if error.errno is None:
-            _explain(error, Path(path))
-            raise
-        raise disk.explain(error, Path(path)) from error
-    except Exception as error:
-        _explain(error, Path(path))
-        raise
-
-
-def _explain(error: Exception, path: Path) -> None:
-    text = str(error)
-    if "Out of Memory Error" in text:
-        raise WorkspaceError(
-            t(
-                "The memory limit is too small for this ({error}). Raise memory_limit in relevo.toml.",
-                error=first_line(error),
-            )
-        ) from error
-    number = re.search(r"os error (\d+)|Os \{ code: (\d+)", text)
-    code = int(number[1] or number[2]) if number else None
-    if code is None and "IO Error" in text:
-        code = next((known for known in _SYSTEM_ERRORS if os.strerror(known) in text), None)
-    if code in _SYSTEM_ERRORS:
-        raise disk.explain(OSError(code, os.strerror(code)), path) from error
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of a library's message, without a final period."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
-
-
-def escape_glob(path: str) -> str:
-    """Write a path so that DuckDB takes its ``*``, ``?`` and ``[`` as they are."""
-    return re.sub(r"([*?\[])", r"[\1]", path)
