@@ -13,6 +13,8 @@ from starlette.exceptions import HTTPException
 from relevo import __version__, lookups
 from relevo.serving import docs, openapi, problems
 from relevo.serving.collecting import backlog
+from relevo.serving.explaining import Explainer
+from relevo.serving.predict import read_away
 from relevo.serving.problems import Refusal
 from relevo.serving.recommend import Recommender
 from relevo.texts import speaking
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _PREDICT = "/v1/predict"
+EXPLAIN = "/v1/explain"
 RECOMMEND = "/v1/recommend/{key:path}"
 _WRONG_METHOD, _UNAVAILABLE = 405, 503
 
@@ -45,6 +48,9 @@ class Admin:
             self.rest.add_api_route(path, endpoint, methods=["GET"], response_model=None)
         self._recommender = Recommender(app.predict)
         self.rest.add_api_route(RECOMMEND, self.recommend, methods=["GET"], response_model=None)
+        self._explainer = Explainer(app.predict)
+        app.predict.explain = self._explainer.predicted
+        self.rest.add_api_route(EXPLAIN, self.explain, methods=["POST"], response_model=None)
         self.rest.add_exception_handler(HTTPException, self._refused)
 
     async def health(self) -> Response:
@@ -90,6 +96,22 @@ class Admin:
             return Response(found, media_type="application/json")
         return _told(status, body)
 
+    async def explain(self, request: Request) -> Response:
+        """Answer with what each field of a request adds to the probability."""
+        predict = self._app.predict
+        try:
+            body = await predict.received(request.scope, request.receive)
+            found = b"" if body is None else await self._explainer(body, _language(request))
+        except Refusal as refusal:
+            status, body = predict.refuse(refusal, request.scope)
+            if refusal.kind == "too-large":
+                await read_away(request.receive)
+        except Exception:  # noqa: BLE001 - logged with its traceback; the caller is told its number
+            status, body = predict.fail(request.scope)
+        else:
+            return Response(found, media_type="application/json")
+        return _told(status, body)
+
     async def openapi(self, request: Request) -> Response:
         """FastAPI's document, with predict's entry and the summaries in the caller's language."""
         with speaking(_language(request)):
@@ -100,6 +122,7 @@ class Admin:
                 "info": {"title": self._project, "version": served.version.version if served else "0"},
                 "paths": {
                     _PREDICT: predict,
+                    EXPLAIN: openapi.explain_path(served, max_body=self._max_body),
                     **openapi.recommend_path(self._recommender.shelf()),
                     **openapi.other_paths(self.rest.openapi()["paths"]),
                 },
@@ -115,8 +138,9 @@ class Admin:
 
     async def _refused(self, request: Request, error: Exception) -> Response:
         wrong_method = isinstance(error, HTTPException) and error.status_code == _WRONG_METHOD
-        if wrong_method or request.url.path == _PREDICT:
-            allowed = "GET" if wrong_method else "POST"
+        posted = request.url.path in (_PREDICT, EXPLAIN)
+        if wrong_method or posted:
+            allowed = "POST" if posted else "GET"
             return _problem(Refusal("method", allowed=allowed), request, {"allow": allowed})
         return _problem(Refusal("not-found"), request)
 

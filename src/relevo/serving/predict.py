@@ -18,12 +18,13 @@ import orjson
 from relevo.defects import SHOWN, Defect
 from relevo.errors import WorkspaceError
 from relevo.serving import problems
+from relevo.serving.explaining import wanted
 from relevo.serving.ids import Ids
 from relevo.serving.problems import Refusal
 from relevo.serving.reading import one_line, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence, Sized
+    from collections.abc import Awaitable, Callable, Sequence, Sized
 
     from starlette.types import Receive, Scope, Send
 
@@ -76,6 +77,9 @@ class Predict:
     ) -> None:
         self.served: Served | None = None
         self.in_flight: Sized | None = None
+        self.metrics = metrics
+        self.explain: Callable[[bytes, str], Awaitable[bytes]] | None = None
+        """Answers a body with explanations in a language, where the query asks for them."""
         self._journal = journal
         self._metrics = metrics
         self._project, self._alias = project, alias
@@ -101,7 +105,7 @@ class Predict:
             status, answer = self.refuse(refusal, scope)
             kind = _PROBLEM
             if refusal.kind == "too-large":
-                await _read_away(receive)
+                await read_away(receive)
         except Exception:  # noqa: BLE001 - logged with its traceback; the caller is told its number
             status, answer = self.fail(scope)
             kind = _PROBLEM
@@ -115,13 +119,11 @@ class Predict:
         await send({"type": "http.response.body", "body": answer})
 
     async def _answer(self, scope: Scope, receive: Receive) -> bytes | None:
-        self._check_headers(scope["headers"])
-        message = await receive()
-        body = message.get("body")
-        if message.get("more_body"):
-            body = await self._rest(message["body"], receive)
+        body = await self.received(scope, receive)
         if body is None:
             return None
+        if scope["query_string"] and self.explain is not None and wanted(scope["query_string"]):
+            return await self.explain(body, problems.language(scope["headers"]))
         if body[:1] != b"{":
             received = parse(body)
             if type(received) is list:
@@ -136,6 +138,15 @@ class Predict:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    async def received(self, scope: Scope, receive: Receive) -> bytes | None:
+        """Read a body; None when the caller goes away meanwhile. Raises ``Refusal``."""
+        self._check_headers(scope["headers"])
+        message = await receive()
+        body: bytes | None = message.get("body")
+        if message.get("more_body"):
+            body = await self._rest(message["body"], receive)
+        return body
 
     def _check_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
         declared = False
@@ -294,7 +305,7 @@ def _no_probability() -> Refusal:
     return Refusal("contract", defects=[Defect(None, "body", "probability", {})])
 
 
-async def _read_away(receive: Receive) -> None:
+async def read_away(receive: Receive) -> None:
     """Take in what is left of a body that is too large: most clients read no answer before they have sent it all."""
     left = _LINGER
     with suppress(TimeoutError):
