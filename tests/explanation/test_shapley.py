@@ -29,7 +29,8 @@ def by_definition(players: NDArray[np.bool_], play: Callable[..., Any]) -> NDArr
     """The mean of what each player adds, over every order of the row's players."""
     found = np.zeros((*players.shape, 2))
     for row in range(len(players)):
-        orders = list(permutations(np.flatnonzero(players[row])))
+        present: Any = players[row]
+        orders = list(permutations(np.flatnonzero(present)))
         for order in orders:
             taken = np.zeros((len(order) + 1, players.shape[1]), bool)
             for place, player in enumerate(order):
@@ -50,12 +51,12 @@ def solved(players: NDArray[np.bool_], allowance: int, play: Callable[..., Any])
     asked = np.ones(2)  # the request's own outputs are the same whatever row it is compared with
 
     def ended(taken: NDArray[np.bool_], which: NDArray[np.intp]) -> NDArray[np.float64]:
-        whole = (taken == players[which]).all(axis=1) & players[which].any(axis=1)
+        whole: NDArray[np.bool_] = (taken == players[which]).all(axis=1) & players[which].any(axis=1)
         return np.where(whole[:, None], asked, play(taken, which))
 
     wanted = by_definition(players, ended)
     got = shapley.values(plan, np.concatenate(found), reference, asked)
-    total = np.where(players.any(axis=1)[:, None], asked - reference, 0.0)
+    total = np.where(players.any(axis=1, keepdims=True), asked - reference, 0.0)
     np.testing.assert_allclose(got.sum(axis=1), total, atol=1e-12)
     return got - wanted
 
