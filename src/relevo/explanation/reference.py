@@ -8,6 +8,7 @@ the joins, are computed for every composition.
 
 from __future__ import annotations
 
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,6 +61,7 @@ class Reference:
         several = [names for names in (*reads.features, *reads.joins) if len(names) > 1]
         together = frozenset[str]().union(*several)
         self._shared = [place for place, name in enumerate(self.players) if name in together]
+        self._shared_names = [self.players[place] for place in self._shared]
         owners = [
             self.players.index(next(iter(names))) if len(names) == 1 else _SEVERAL for names in reads.features
         ]
@@ -115,23 +117,16 @@ class Reference:
         failed = np.zeros(len(rows), bool)
         if not self._shared:
             return matrix, failed
-        keys = np.packbits(taken[:, self._shared], axis=1)
-        places: dict[tuple[int, bytes], int] = {}
-        which = np.empty(len(rows), np.intp)
-        features: list[tuple[Any, ...] | None] = []
-        for place, (row, key) in enumerate(zip(rows.tolist(), keys, strict=True)):
-            known = places.setdefault((row, key.tobytes()), len(features))
-            if known == len(features):
-                names = [self.players[i] for i in self._shared if taken[place, i]]
-                features.append(self._features(row, {name: request[name] for name in names}))
-            which[place] = known
-        found = [one for one in features if one is not None]
-        if not found:
-            return matrix, ~failed
+        which, first = _distinct(rows, taken[:, self._shared])
+        features = []
+        for row, own in zip(rows[first].tolist(), taken[np.ix_(first, self._shared)].tolist(), strict=True):
+            names = compress(self._shared_names, own)
+            features.append(self._features(row, {name: request[name] for name in names}))
         worked = np.array([one is not None for one in features])
-        order = np.cumsum(worked) - 1
+        found = self.package.matrix([one for one in features if one is not None])
         failed = ~worked[which]
-        matrix[:, self._mixed] = self.package.matrix(found)[np.ix_(order[which], self._mixed)]
+        order = (np.cumsum(worked) - 1)[which[~failed]]
+        matrix[np.ix_(~failed, self._mixed)] = found[np.ix_(order, self._mixed)]
         return matrix, failed
 
     def _features(self, row: int, changed: Mapping[str, Any]) -> tuple[Any, ...] | None:
@@ -139,6 +134,21 @@ class Reference:
             return self.package.online({**self.rows[row], **changed}, self._lookups)
         except FeatureError:
             return None
+
+
+def _distinct(rows: NDArray[np.intp], taken: Truths) -> tuple[NDArray[np.intp], list[int]]:
+    """Number (e,) compositions so that equal ones share a number, and give the place of each number's first."""
+    keys = np.column_stack([rows.view(np.uint8).reshape(len(rows), -1), np.packbits(taken, axis=1)])
+    text, width = keys.tobytes(), keys.shape[1]
+    numbers: dict[bytes, int] = {}
+    which: list[int] = []
+    first: list[int] = []
+    for place in range(len(rows)):
+        number = numbers.setdefault(text[place * width : (place + 1) * width], len(first))
+        if number == len(first):
+            first.append(place)
+        which.append(number)
+    return np.array(which, np.intp), first
 
 
 def _rows(fields: int, evaluations: int) -> int:
