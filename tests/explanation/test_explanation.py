@@ -14,7 +14,8 @@ import pytest
 from relevo import ModelPackage, explain, pack
 from relevo.asof import Asked
 from relevo.errors import DataError, PackageError, RequestError
-from relevo.explanation import CHUNK, Explanation, Reference, of, steps
+from relevo.explanation import Explanation, Reference, of, steps
+from relevo.explanation.reference import MOST_STEP
 from relevo.online import FeatureError
 from relevo.package import probability
 from support import histories, numbers, small
@@ -288,9 +289,15 @@ def test_histories_that_are_not_at_hand_are_missed(tmp_path: Path) -> None:
 def test_the_work_comes_in_small_steps(tmp_path: Path) -> None:
     package = numbers.package(tmp_path / "p", 20)
     request = numbers.requests(numbers.drawn(20, 1, seed=2))[0]
-    walk = steps(Reference(package), request, package.features(request))
-    turns = sum(1 for _ in walk)
-    assert turns >= 1216 // CHUNK
+    reference = Reference(package)
+    whole = of(reference, request, package.features(request))
+    assert reference.step <= MOST_STEP < whole.evaluations
+    for size in (1, 50, MOST_STEP):
+        reference.step = size
+        assert (
+            sum(1 for _ in steps(reference, request, package.features(request))) >= whole.evaluations // size
+        )
+        assert of(reference, request, package.features(request)) == whole
 
 
 def test_probabilities_are_the_package_s_own(tmp_path: Path) -> None:

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EVALUATIONS", "Explanation", "Reference", "Share", "explain", "of", "steps"]
 
-CHUNK = 256
-"""Composed requests between two yields of ``steps``: about 2 ms."""
-
 
 @dataclass(frozen=True)
 class Share:
@@ -99,7 +96,7 @@ def steps(
     asked = reference.outputs(encoded)[0]
     plan = reference.plan(row, encoded)
     found, fine = [np.empty((0, 2))], np.ones(len(reference.rows), bool)
-    for taken, rows in shapley.coalitions(plan, CHUNK):
+    for taken, rows in shapley.coalitions(plan, reference.step):
         yield
         matrix, failed = reference.composed(row, encoded, taken, rows)
         outputs = reference.outputs(matrix)

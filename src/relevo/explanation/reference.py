@@ -9,6 +9,7 @@ the joins, are computed for every composition.
 from __future__ import annotations
 
 from itertools import compress
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +35,9 @@ LEAST_ROWS = 16
 """Background rows that are taken however many fields there are."""
 LEAST_WHOLE = 32
 """Background rows that must be left when every game is evaluated whole."""
+SECONDS = 0.0015
+"""What the model may take for the composed requests of one step, of which there are at least and at most:"""
+LEAST_STEP, MOST_STEP = 8, 256
 _SEED = 0
 _SEVERAL = -1
 
@@ -91,6 +95,12 @@ class Reference:
         self.found = outputs[places]
         """(R, 2), as ``outputs`` gives them."""
         self.allowance = evaluations // max(1, len(places))
+        began = perf_counter()
+        if rows:
+            self.outputs(matrix)
+        each = (perf_counter() - began) / max(1, len(rows))
+        self.step = int(min(MOST_STEP, max(LEAST_STEP, SECONDS / max(each, 1e-9))))
+        """Composed requests that the model is asked at once. Its answers do not depend on it; others wait so long."""
 
     def outputs(self, matrix: Matrix) -> Floats:
         """Probability and log-odds, (n, 2), of an encoded matrix."""
