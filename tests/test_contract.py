@@ -131,3 +131,26 @@ def test_a_field_removed_breaks_only_when_unknown_fields_are_refused() -> None:
     empty = Contract("C", ())
     assert not contract.breaking_changes(_one(), empty)
     assert contract.breaking_changes(_one(), Contract("C", (), forbid_unknown=True))
+
+
+class Trip(BaseModel):
+    """A number with a unit, and one whose extra says something else."""
+
+    distance: float = Field(json_schema_extra={"unit": "km"})
+    price: float = Field(json_schema_extra={"x-colour": "red"})
+
+
+def test_a_unit_is_carried() -> None:
+    read = contract.read(Trip)
+    assert [field.unit for field in read.fields] == ["km", ""]
+    assert Contract.from_json(json.loads(json.dumps(read.to_json()))) == read
+    assert "unit" not in read.to_json()["fields"][1]
+
+
+@pytest.mark.parametrize("unit", [7, "k" * 41, "a\nb", None])
+def test_a_unit_is_a_short_text(unit: object) -> None:
+    class Odd(BaseModel):
+        distance: float = Field(json_schema_extra={"unit": unit})  # type: ignore[dict-item]
+
+    with pytest.raises(ProjectError, match=r"Odd\.distance.*unit"):
+        contract.read(Odd)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from relevo.candidates import Candidate, Tuning, estimator, lightgbm, logistic, pretrained, xgboost
     from relevo.decisions import BestThreshold, Costs, ExpectedF1, TopK
     from relevo.definition import load
+    from relevo.explanation import explain
     from relevo.gate import Gate
     from relevo.lifecycle import results, run
     from relevo.outcomes import reviews
@@ -52,6 +53,7 @@ _HOMES = {
     "Tuning": "candidates",
     "Workspace": "workspace",
     "estimator": "candidates",
+    "explain": "explanation",
     "lightgbm": "candidates",
     "load": "definition",
     "logistic": "candidates",
@@ -90,6 +92,7 @@ __all__ = [
     "Workspace",
     "__version__",
     "estimator",
+    "explain",
     "lightgbm",
     "load",
     "logistic",

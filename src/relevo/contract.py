@@ -31,6 +31,7 @@ TYPES: dict[type, str] = {
     date: "date",
 }
 """Python types a field may have, and what we call them; SQL: BOOLEAN, BIGINT, DOUBLE, VARCHAR, TIMESTAMP, DATE."""
+LONGEST_UNIT = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,8 @@ class Field:
     min_length: int | None = None
     max_length: int | None = None
     description: str = ""
+    unit: str = ""
+    """What the number counts, such as km, as ``Field(json_schema_extra={"unit": "km"})`` says."""
     examples: tuple[str | int | float | bool | None, ...] = ()
 
 
@@ -168,8 +171,27 @@ def _field(name: str, info: FieldInfo) -> Field:
         raise ValueError(t('only one alias, a text, is supported.|Write Field(alias="…").'))  # noqa: TRY004
     examples = tuple(_plain(example) for example in info.examples or ())
     return Field(
-        name=name, alias=alias, type=kind, description=info.description or "", examples=examples, **values
+        name=name,
+        alias=alias,
+        type=kind,
+        description=info.description or "",
+        unit=_unit(info.json_schema_extra),
+        examples=examples,
+        **values,
     )
+
+
+def _unit(extra: Any) -> str:
+    unit = extra.get("unit", "") if isinstance(extra, dict) else ""
+    if not isinstance(unit, str) or len(unit) > LONGEST_UNIT or not unit.isprintable():
+        raise ValueError(
+            t(
+                "its unit is not a text of at most {most} characters.|Write for example {example}.",
+                most=LONGEST_UNIT,
+                example='Field(json_schema_extra={"unit": "km"})',
+            )
+        )
+    return unit
 
 
 def _type(annotation: Any) -> tuple[str, bool, tuple[str | int, ...] | None]:

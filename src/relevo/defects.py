@@ -107,6 +107,7 @@ _SENTENCES: dict[str, Callable[[Field | None, Mapping[str, Any]], str]] = {
     "whole_number": lambda _, __: t("must be {type}.", type=_type_name("integer")),
     "finite_number": lambda _, __: t("must be a finite number."),
     "timezone_naive": lambda _, __: t("must be a local time, without a time zone."),
+    "truth": lambda _, __: t("must be {type}.", type=_type_name("boolean")),
     "feature": lambda _, __: t("this feature has no value for the request: something in it is out of range."),
     "probability": lambda _, __: t(
         "the model has no probability for this request: a number is out of all range."

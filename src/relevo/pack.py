@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 LIBRARIES = {"logistic": ("scikit-learn",), "lightgbm": ("lightgbm",), "xgboost": ("xgboost-cpu", "xgboost")}
 SHARED_LIBRARIES = ("duckdb", "numpy", "onnx", "onnxruntime", "sqlglot")
 GOLDEN_ROWS = 64
+BACKGROUND_ROWS = 128
 
 
 def pack(
@@ -44,6 +45,7 @@ def pack(
     metrics: Mapping[str, Any],
     reference: Mapping[str, Any] | None = None,
     golden: Sequence[Mapping[str, Any]] = (),
+    background: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Write the package of a fit into an empty folder and return its digest."""
     project = definition.project
@@ -72,6 +74,7 @@ def pack(
         libraries=libraries(fit.algorithm, fit.libraries),
         reference=reference,
         golden=golden,
+        background=background,
     )
 
 
@@ -180,6 +183,20 @@ def golden_rows(package: ModelPackage, asked: Sequence[Asked]) -> list[dict[str,
         found.append(row)
         if len(found) == GOLDEN_ROWS:
             break
+    return found
+
+
+def background_rows(package: ModelPackage, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The requests that ``package`` accepts, by alias: what explanations compare with."""
+    aliases = {field.name: field.alias for field in package.request.fields}
+    found = []
+    for request in requests:
+        body = {aliases[name]: to_json(value) for name, value in request.items()}
+        try:
+            validation.validate(package.validators, body)
+        except RelevoError:
+            continue  # a number that JSON lacks, say: no client could ask it
+        found.append(body)
     return found
 
 

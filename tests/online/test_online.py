@@ -265,3 +265,15 @@ def test_the_tree_is_not_changed_by_compiling() -> None:
     compile_tree(after)
     assert after == before
     assert online.__all__ == ["FeatureError", "OnlineFeatures", "compile_tree"]
+
+
+def test_what_a_feature_reads_goes_through_joins() -> None:
+    text = """select r.km * 2 as far, h.name as name, request.airline || hour(at) as both, request.n, 7 as seven,
+        month(at) as month
+        from request left join holidays h on h.day = at::date
+        left join routes r on r.airline = request.airline and r.n = request.n + length(h.name)"""
+    found = compile_tree(tree(text, HOLIDAYS, ROUTES)).reads
+    assert [sorted(fields) for fields in found.features] == [
+        ["airline", "at", "n"], ["at"], ["airline", "at"], ["n"], [], ["at"]
+    ]  # fmt: skip
+    assert sorted(map(sorted, found.joins)) == [["airline", "at", "n"], ["at"]]

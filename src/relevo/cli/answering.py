@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from relevo import lookups, validation
-from relevo.cli.output import document, say
+from relevo.cli.output import document, say, table
 from relevo.errors import LedgerError, RequestError
 from relevo.online import FeatureError
 from relevo.package import ModelPackage
@@ -101,14 +101,22 @@ def _requests(given: Any, package: ModelPackage) -> list[dict[str, Any]]:
     return found
 
 
-def predict(words: list[str], folder: Path, version: str, *, json: bool) -> None:
-    """Answer one request or a list."""
+def predict(words: list[str], folder: Path, version: str, *, explain: bool, json: bool) -> None:
+    """Answer one request or a list, and say what each field adds where ``explain`` is set."""
     number, package = released(Workspace.open(folder, create=False), version)
     given = _given(words, package)
     requests = _requests(given, package)
-    answers = [
+    answers: list[dict[str, Any]] = [
         {**asdict(a), "threshold": package.threshold, "version": number} for a in package.predict(requests)
     ]
+    if explain:
+        from relevo import explanation
+        from relevo.explanation import sentences
+
+        reference = explanation.Reference(package)
+        for answer, request in zip(answers, requests, strict=True):
+            found = explanation.of(reference, request, package.features(request))
+            answer["explanation"] = sentences.document(found)
     if json:
         document(answers if isinstance(given, list) else answers[0])
         return
@@ -119,6 +127,28 @@ def predict(words: list[str], folder: Path, version: str, *, json: bool) -> None
                 **answer,
             )
         )
+        if explain:
+            _show(answer["explanation"])
+
+
+def _show(found: dict[str, Any]) -> None:
+    """Print an explanation: a table in points, and its sentences."""
+    say()
+    table(
+        [t("field"), t("value"), t("points"), "±"],
+        [
+            [
+                one["field"],
+                "-" if one["value"] is None else f"{one['value']} {one.get('unit', '')}".rstrip(),
+                f"{100 * one['contribution']:+.2f}" if one["used"] else "",
+                f"{100 * one['error']:.2f}" if one["used"] and one["error"] is not None else "",
+            ]
+            for one in found["fields"]
+        ],
+    )
+    say()
+    for sentence in (*found["summary"], *(one["sentence"] for one in found["fields"])):
+        say(sentence)
 
 
 def collect(folder: Path, *, json: bool) -> None:

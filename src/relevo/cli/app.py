@@ -166,12 +166,15 @@ def predict(
     version: Annotated[
         str, typer.Option(metavar="VERSION", help=t("Another version than the champion."))
     ] = "",
+    explain: Annotated[
+        bool, typer.Option("--explain", help=t("Say what each field adds to the probability."))
+    ] = False,
     json: Json = False,
 ) -> None:
     """Predict."""
     from relevo.cli.answering import predict as command
 
-    command(request, project, version, json=json)
+    command(request, project, version, explain=explain, json=json)
 
 
 @app.command(

@@ -92,7 +92,7 @@ def _data(walk: Walk, train: examples_.Examples, held: examples_.Examples) -> di
 
 
 def package(walk: Walk) -> Outcome:
-    """Write the data-only package, with its metrics, reference and golden rows."""
+    """Write the data-only package, with its metrics, reference, golden and background rows."""
     record = walk.blob(walk.output("evaluate")["blob"])
     definition, workspace = walk.definition, walk.workspace
     common: dict[str, Any] = {"data": record["data"], "metrics": record["evaluation"]}
@@ -104,6 +104,7 @@ def package(walk: Walk) -> Outcome:
         pack_.pack(definition, workspace.lake, tables, walk.best, draft, **common)
         draft_package = ModelPackage.load(draft)
         golden = pack_.golden_rows(draft_package, _to_ask(walk, draft_package))
+        background = pack_.background_rows(draft_package, walk.drawn("train", pack_.BACKGROUND_ROWS))
         digest = pack_.pack(
             definition,
             workspace.lake,
@@ -113,6 +114,7 @@ def package(walk: Walk) -> Outcome:
             **common,
             reference=record["reference"],
             golden=golden,
+            background=background,
         )
         size = sum(path.stat().st_size for path in final.rglob("*") if path.is_file())
         workspace.blobs.put_folder(final, digest)

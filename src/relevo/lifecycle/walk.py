@@ -123,13 +123,19 @@ class Walk:
         self, part: str, most: int, *, newest: bool = False
     ) -> list[tuple[dict[str, Any], datetime | None]]:
         """The first requests of a part, or its newest, and when each was asked."""
+        return self._first(part, most, "_time desc nulls last" if newest else "_time")
+
+    def drawn(self, part: str, most: int) -> list[dict[str, Any]]:
+        """Requests of a part, drawn by the digests of their ids: the same ones each time."""
+        return [request for request, _ in self._first(part, most, "md5(_id)")]
+
+    def _first(self, part: str, most: int, order: str) -> list[tuple[dict[str, Any], datetime | None]]:
         names = self.definition.request.names
         fields = ", ".join(f"request.{quote(name)}" for name in names)
         connection = self.workspace.lake.connect()
         try:
             snapshot = self.examples
             self.workspace.lake.bind(connection, snapshot.table, as_="examples", version=snapshot.version)
-            order = "_time desc nulls last" if newest else "_time"
             query = f"select _time, {fields} from examples where _part = ? order by {order}, _id limit ?"
             found = connection.execute(query, [part, most]).fetchall()
         finally:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from relevo.online import moments, runtime
 from relevo.online.emit import Emitter, SourceTooLargeError
+from relevo.online.reads import reads
 from relevo.online.tree import read_tree, refuse
 from relevo.texts import t
 
@@ -66,6 +67,7 @@ class OnlineFeatures:
     """The features of one request, as fast as plain Python is.
 
     ``lookups`` has (name, key columns, other columns) of each table: what a call's ``lookups`` must hold.
+    ``reads`` tells which fields of the request each feature is computed from.
     """
 
     def __init__(self, tree: Tree) -> None:
@@ -75,6 +77,7 @@ class OnlineFeatures:
             (table.name, tuple(name for name, _ in table.key), tuple(name for name, _ in table.columns))
             for table in tree.lookups
         )
+        self.reads = reads(tree)
         emitter = Emitter(tree, _evaluate)
         self.source = emitter.source()
         namespace: dict[str, Any] = _namespace(emitter.constants)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relevo.package.manifest import Manifest
-from relevo.package.model import Answer, ModelPackage, calibrated
+from relevo.package.model import Answer, ModelPackage, calibrated, probability
 from relevo.package.write import lookup_lines, write
 
-__all__ = ["Answer", "Manifest", "ModelPackage", "calibrated", "lookup_lines", "write"]
+__all__ = ["Answer", "Manifest", "ModelPackage", "calibrated", "lookup_lines", "probability", "write"]

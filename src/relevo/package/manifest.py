@@ -14,8 +14,8 @@ from relevo.texts import t
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-FORMAT = 2
-READABLE = (1, 2)
+FORMAT = 3
+READABLE = (1, 2, 3)
 """Formats this version reads: its own and the two before, as far as there are any."""
 _SINCE_2: Mapping[str, Any] = {
     "histories": [],
@@ -199,7 +199,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
 def _audit_contract(request: Contract) -> None:
     kinds = set(TYPES.values())
     for field in request.fields:
-        texts = (field.name, field.alias, field.description)
+        texts = (field.name, field.alias, field.description, field.unit)
         if field.type not in kinds or not all(isinstance(text, str) for text in texts):
             raise PackageError(t("manifest.json: the entry “{entry}” is malformed.", entry="request"))
     if len({field.alias for field in request.fields}) != len(request.fields):

@@ -16,7 +16,7 @@ import orjson
 from relevo import digest as digests
 from relevo import validation
 from relevo.encoding import row_encoder
-from relevo.errors import PackageError
+from relevo.errors import PackageError, RequestError
 from relevo.online import FeatureError, OnlineFeatures, compile_tree
 from relevo.package import manifest as manifests
 from relevo.package import values
@@ -37,8 +37,10 @@ MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 REFERENCE = "reference.json"
 GOLDEN = "golden.jsonl"
+BACKGROUND = "background.jsonl"
 MAX_MANIFEST = 64 << 20
 MAX_FILE = 1 << 30
+MAX_BACKGROUND = 1000
 TOLERANCE = 1e-6
 """How far a probability may be from its golden answer: ONNX Runtime's kernels differ by processor in float32."""
 Lookups = dict[str, Mapping[Any, tuple[Any, ...]]]
@@ -90,11 +92,14 @@ class ModelPackage:
         lookups: Lookups = {str(row["name"]): _lookup(row, files) for row in manifest.lookups}
         package = cls(manifest, files[MODEL], lookups, digest=digests.of_bytes(raw))
         package._files = files
+        package.background = package._requests(files)
         if replay:
             package.replay()
         return package
 
     _files: Mapping[str, bytes] = {}
+    background: Sequence[Mapping[str, Any]] = ()
+    """Validated requests that explanations compare with: rows learned from; the golden ones before format 3."""
 
     @cached_property
     def reference(self) -> dict[str, Any]:
@@ -140,6 +145,11 @@ class ModelPackage:
         """Calibrated probabilities, shape (n,), of an encoded (n, k) matrix."""
         return calibrated(self._run(["margin"], {"features": matrix})[0], self._a, self._b)
 
+    def log_odds(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Calibrated log-odds, shape (n,): what ``score_matrix`` makes probabilities of."""
+        margin = self._run(["margin"], {"features": matrix})[0]
+        return linear(margin, self._a, self._b)
+
     def predict(self, requests: Sequence[Mapping[str, Any]]) -> list[Answer]:
         """Answer validated requests."""
         if not requests:
@@ -174,6 +184,29 @@ class ModelPackage:
                         wanted=row["probability"],
                     )
                 )
+
+    def _requests(self, files: Mapping[str, bytes]) -> tuple[Mapping[str, Any], ...]:
+        name = BACKGROUND if BACKGROUND in files else GOLDEN
+        lines = files.get(name, b"").splitlines()
+        if len(lines) > MAX_BACKGROUND:
+            raise PackageError(t("{file} has more than {most} rows.", file=name, most=MAX_BACKGROUND))
+        found = []
+        for number, line in enumerate(lines, 1):
+            row = _json(line, name)
+            try:
+                found.append(
+                    validation.validate(self.validators, row if name == BACKGROUND else row["request"])
+                )
+            except (RequestError, KeyError, TypeError) as error:
+                raise PackageError(
+                    t(
+                        "{file}: row {row} breaks the package's own contract ({error}).",
+                        file=name,
+                        row=number,
+                        error=error,
+                    )
+                ) from error
+        return tuple(found)
 
     def _recorded(self, row: Mapping[str, Any]) -> dict[str, dict[Any, tuple[Any, ...]]]:
         """The rows of history that a golden request saw."""
@@ -212,9 +245,19 @@ class _Unbound(Mapping[Any, tuple[Any, ...]]):
 
 def calibrated(margin: NDArray[Any], a: float, b: float) -> NDArray[np.float64]:
     """Platt's calibration (Platt 1999, equation 2, with the sign of ``a`` turned) in double precision."""
-    linear = margin.reshape(-1).astype(np.float64) * a + b
+    return probability(linear(margin, a, b))
+
+
+def linear(margin: NDArray[Any], a: float, b: float) -> NDArray[np.float64]:
+    """Calibrated log-odds, shape (n,), in double precision."""
+    found: NDArray[np.float64] = margin.reshape(-1).astype(np.float64) * a + b
+    return found
+
+
+def probability(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The logistic function."""
     with np.errstate(over="ignore"):  # a score far beyond any learned one gives exactly 0
-        found: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-linear))
+        found: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-log_odds))
     return found
 
 

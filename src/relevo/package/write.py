@@ -8,7 +8,7 @@ from relevo import __version__
 from relevo import digest as digests
 from relevo.package import values
 from relevo.package.manifest import FORMAT, Manifest
-from relevo.package.model import GOLDEN, MANIFEST, MODEL, REFERENCE
+from relevo.package.model import BACKGROUND, GOLDEN, MANIFEST, MODEL, REFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -51,13 +51,14 @@ def write(
     recommend: Mapping[str, Any] | None = None,
     reference: Mapping[str, Any] | None = None,
     golden: Sequence[Mapping[str, Any]] = (),
+    background: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Write a package into an empty folder and return its digest, the SHA-256 of the manifest.
 
     ``labels`` are (negative, positive). ``lookups`` maps a name to its description (``key``, ``columns``
     with the key's first, ``types``) and its lines; ``histories``, ``nulls``, ``naive``, ``decision`` and
-    ``recommend`` are the manifest's entries. Nothing that differs between two makings of the same
-    model, such as a time or a path, goes in.
+    ``recommend`` are the manifest's entries; ``background`` are requests by alias. Nothing that differs
+    between two makings of the same model, such as a time or a path, goes in.
     """
     contents = {MODEL: model}
     described = []
@@ -69,6 +70,8 @@ def write(
         contents[REFERENCE] = digests.canonical(reference)
     if golden:
         contents[GOLDEN] = b"".join(digests.canonical(row) + b"\n" for row in golden)
+    if background:
+        contents[BACKGROUND] = b"".join(digests.canonical(row) + b"\n" for row in background)
     for file, content in contents.items():
         path = folder / file
         path.parent.mkdir(parents=True, exist_ok=True)

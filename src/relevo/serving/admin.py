@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from relevo import __version__, lookups
 from relevo.serving import docs, openapi, problems
 from relevo.serving.collecting import backlog
+from relevo.serving.explaining import Explainer
 from relevo.serving.problems import Refusal
 from relevo.serving.recommend import Recommender
 from relevo.texts import speaking
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _PREDICT = "/v1/predict"
 RECOMMEND = "/v1/recommend/{key:path}"
-POSTED = frozenset({_PREDICT})
+POSTED = frozenset({_PREDICT, "/v1/explain"})
 """Paths that only POST is for, beside those of FastAPI."""
 _WRONG_METHOD = 405
 
@@ -48,6 +49,8 @@ class Admin:
             self.rest.add_api_route(path, endpoint, methods=["GET"], response_model=None)
         self._recommender = Recommender(app.predict)
         self.rest.add_api_route(RECOMMEND, self.recommend, methods=["GET"], response_model=None)
+        self.explainer = Explainer(app.predict)
+        app.predict.explain = self.explainer.predicted
         self.rest.add_exception_handler(HTTPException, self._unknown)
         self.rest.add_exception_handler(Refusal, self._refused)
 
@@ -99,6 +102,7 @@ class Admin:
                 "info": {"title": self._project, "version": served.version.version if served else "0"},
                 "paths": {
                     _PREDICT: predict,
+                    "/v1/explain": openapi.explain_path(served, max_body=self._settings.max_body),
                     **openapi.recommend_path(self._recommender.shelf()),
                     **openapi.other_paths(self.rest.openapi()["paths"]),
                 },

@@ -19,12 +19,15 @@ from relevo.serving.ids import Ids
 from relevo.serving.limits import Limits
 from relevo.serving.memory import give_back
 from relevo.serving.metrics import Metrics
+from relevo.serving.posted import Posted
 from relevo.serving.predict import Predict
 from relevo.serving.tokens import Tokens
 from relevo.serving.tracing import Traces
 from relevo.serving.wire import sweep
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from relevo.workspace import Workspace
@@ -66,13 +69,13 @@ class App:
         self.follower = Follower(
             workspace, project, alias, self.predict, self.metrics, self.access, self._collector, poll=poll
         )
-        rest = Admin(self, workspace.logs, project, alias, settings).rest
+        admin = Admin(self, workspace.logs, project, alias, settings)
         self._access_log = AccessLog(settings.access_log) if settings.access_log is not None else None
         self.limits = Limits()
         self.door = Door(
             self.predict,
-            {("POST", PREDICT): self.predict},
-            rest,
+            {("POST", PREDICT): self.predict, ("POST", "/v1/explain"): self._posted(admin.explainer.asked)},
+            admin.rest,
             access=self.access,
             limits=self.limits,
             metrics=self.metrics,
@@ -112,6 +115,9 @@ class App:
                 await self._stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+    def _posted(self, answer: Callable[[bytes, Scope], Awaitable[bytes]]) -> Posted:
+        return Posted(answer, limit=self.settings.max_body, seconds=self.settings.timeout)
 
     def _trace(self) -> None:
         """Put a span around each request, when that is asked for; then there is no short way."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from relevo.serving.explaining import MOST as MOST_EXPLAINED
 from relevo.serving.problems import KINDS
 from relevo.serving.recommend import MOST
 from relevo.texts import t
@@ -40,7 +41,7 @@ _GUESSES: dict[str, Any] = {
     "date": "2017-01-31",
     "timestamp": "2017-01-31 23:30:00",
 }
-_REFUSALS = (400, 413, 415, 422, 500, 503)
+_EXPLAINED_REFUSALS = (400, 404, 413, 415, 422, 500, 503)
 
 
 def field_schema(field: Field) -> dict[str, Any]:
@@ -64,6 +65,8 @@ def field_schema(field: Field) -> dict[str, Any]:
         schema["default"] = field.default
     parts = (field.description.rstrip("."), schema.get("description", ""))
     schema["description"] = ". ".join(filter(None, parts))
+    if field.unit:
+        schema["x-unit"] = field.unit
     schema["examples"] = list(field.examples) or [example(field)]
     return schema
 
@@ -95,7 +98,7 @@ def request_schema(contract: Contract) -> dict[str, Any]:
 def answer_schema(labels: tuple[str, str]) -> dict[str, Any]:
     """JSON Schema of one answer; ``labels`` are (negative, positive)."""
     negative, positive = labels
-    properties = {
+    properties: dict[str, Any] = {
         "id": {
             "type": "string",
             "format": "uuid",
@@ -121,6 +124,7 @@ def predict_path(served: Served | None, *, max_rows: int, max_body: int) -> dict
     row = request_schema(served.package.request) if served else {"type": "object"}
     many = {"type": "array", "items": row, "minItems": 1, "maxItems": max_rows}
     answer = answer_schema(labels)
+    answer["properties"]["explanation"] = explanation_schema(labels)
     answers: dict[str, Any] = {
         "200": {
             "description": t("One answer for an object; a list in the same order for a list."),
@@ -129,9 +133,20 @@ def predict_path(served: Served | None, *, max_rows: int, max_body: int) -> dict
             },
         }
     }
-    answers |= _refused(_REFUSALS)
+    answers |= _refused(_EXPLAINED_REFUSALS)
     return {
         "post": {
+            "parameters": [
+                {
+                    "name": "explain",
+                    "in": "query",
+                    "description": t(
+                        "Add to each answer what each field of the request adds to it; at most {most} rows then.",
+                        most=MOST_EXPLAINED,
+                    ),
+                    "schema": {"type": "boolean", "default": False},
+                }
+            ],
             "summary": t("Predict one row or a list of rows."),
             "description": t(
                 "At most {rows} rows and {bytes} bytes. Every answered prediction is logged.",
@@ -144,6 +159,94 @@ def predict_path(served: Served | None, *, max_rows: int, max_body: int) -> dict
                 "content": {"application/json": {"schema": {"oneOf": [row, many]}}},
             },
             "responses": answers,
+        }
+    }
+
+
+def explanation_schema(labels: tuple[str, str]) -> dict[str, Any]:
+    """JSON Schema of an explanation; ``labels`` are (negative, positive)."""
+    number, text = {"type": "number"}, {"type": "string"}
+    field = {
+        "field": text,
+        "value": {"description": t("The request's value, as the contract reads it.")},
+        "unit": text,
+        "description": text,
+        "contribution": number
+        | {"description": t("What the field adds to the probability (Shapley value), from -1 to 1.")},
+        "error": {
+            "type": ["number", "null"],
+            "description": t("The contribution's standard error: the requests to compare with are a sample."),
+        },
+        "log_odds": number | {"description": t("What the field adds to the log-odds.")},
+        "used": {"type": "boolean", "description": t("Whether any feature is computed from the field.")},
+        "sentence": text,
+    }
+    optional = {"unit", "description"}
+    listed = {
+        "type": "object",
+        "properties": field,
+        "required": [one for one in field if one not in optional],
+    }
+    properties = {
+        "labels": {
+            "type": "object",
+            "properties": {
+                name: {"const": label} for name, label in zip(("negative", "positive"), labels, strict=True)
+            },
+            "required": ["negative", "positive"],
+        },
+        "probability": number,
+        "base": number | {"description": t("The mean probability of the requests to compare with.")},
+        "log_odds": number,
+        "base_log_odds": number,
+        "method": {"type": "string", "enum": ["exact", "sampled"]},
+        "rows": {"type": "integer", "description": t("How many requests were compared with.")},
+        "evaluations": {
+            "type": "integer",
+            "description": t("How many composed requests the model answered."),
+        },
+        "fields": {"type": "array", "items": listed, "description": t("The largest contribution first.")},
+        "summary": {"type": "array", "items": text},
+    }
+    description = t("The base and all contributions add up to the probability.")
+    return {
+        "type": "object",
+        "description": description,
+        "properties": properties,
+        "required": list(properties),
+    }
+
+
+def explain_path(served: Served | None, *, max_body: int) -> dict[str, Any]:
+    """Explain's entry; with a bare object as its schema while there is no version that answers."""
+    labels = served.package.labels if served else ("", "")
+    row = request_schema(served.package.request) if served else {"type": "object"}
+    many = {"type": "array", "items": row, "minItems": 1, "maxItems": MOST_EXPLAINED}
+    whole = answer_schema(labels)["properties"] | {"explanation": explanation_schema(labels)}
+    del whole["id"]
+    answer = {"type": "object", "properties": whole, "required": list(whole)}
+    told = {"oneOf": [answer, {"type": "array", "items": answer}]}
+    answers = {
+        "200": {
+            "description": t("One answer for an object; a list in the same order for a list."),
+            "content": {"application/json": {"schema": told}},
+        }
+    }
+    return {
+        "post": {
+            "summary": t("Say what each field of a request adds to the probability."),
+            "description": t(
+                "At most {rows} rows and {bytes} bytes. No prediction is logged. The sentences are in English or"
+                " Spanish, by Accept-Language.",
+                rows=MOST_EXPLAINED,
+                bytes=max_body,
+            ),
+            "operationId": "explain",
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": {"oneOf": [row, many]}}},
+            },
+            "responses": answers | _refused(_EXPLAINED_REFUSALS),
         }
     }
 

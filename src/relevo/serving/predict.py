@@ -11,13 +11,15 @@ import orjson
 
 from relevo.defects import SHOWN, Defect
 from relevo.errors import WorkspaceError
-from relevo.serving.bodies import JSON, json_body
-from relevo.serving.problems import Refusal
+from relevo.serving.bodies import json_body
+from relevo.serving.explaining import wanted
+from relevo.serving.posted import reply
+from relevo.serving.problems import Refusal, language
 from relevo.serving.reading import one_line, parse
 from relevo.serving.turns import Ask, Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from starlette.types import Receive, Scope, Send
 
@@ -51,8 +53,11 @@ class Predict:
         seconds: float = SECONDS,
     ) -> None:
         self.served: Served | None = None
+        self.metrics = metrics
+        self.explain: Callable[[bytes, str], Awaitable[bytes]] | None = None
+        """Answers a body with explanations in a language, where the query asks for them."""
         self._journal = journal
-        self._metrics = metrics
+        self.metrics = metrics
         self.project, self._alias = project, alias
         self._max_body, self._max_rows, self._seconds = max_body, max_rows, seconds
         self._ids = ids
@@ -61,9 +66,9 @@ class Predict:
     def swap(self, served: Served) -> None:
         """Let another version, or the same with other histories, answer from the next request on."""
         key = served.version.version, served.package.labels
-        served.decided = self._metrics.predictions.setdefault(key, served.decided)
+        served.decided = self.metrics.predictions.setdefault(key, served.decided)
         for name, file in served.histories.items():
-            file.misses = self._metrics.missing.setdefault(name, file.misses)
+            file.misses = self.metrics.missing.setdefault(name, file.misses)
         self.served = served
 
     def ask(self, ask: Ask) -> None:
@@ -74,14 +79,15 @@ class Predict:
         """Answer one request; raises ``Refusal``, or ``Gone``."""
         started = perf_counter()
         body = await json_body(scope["headers"], receive, limit=self._max_body, seconds=self._seconds)
-        if body[:1] != b"{" and type(received := parse(body)) is list:
+        query = scope["query_string"]
+        if query and self.explain is not None and wanted(query):
+            answer = await self.explain(body, language(scope["headers"]))
+        elif body[:1] != b"{" and type(received := parse(body)) is list:
             answer = await self._many(received)
         else:
             answer = await self._one(body, scope["relevo.caller"].shown)
-        self._metrics.took(perf_counter() - started)
-        headers = [(b"content-type", JSON), (b"content-length", b"%d" % len(answer))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": answer})
+        self.metrics.took(perf_counter() - started)
+        await reply(send, answer)
 
     async def _one(self, body: bytes, caller: bytes) -> bytes:
         told: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -109,7 +115,7 @@ class Predict:
             served = self.serving()
             for ask in asks:
                 try:
-                    rows.append(served.features(parse(ask.body), self._metrics))
+                    rows.append(served.features(parse(ask.body), self.metrics))
                 except Exception as error:  # noqa: BLE001 - its own caller is told
                     found.append(error)
                 else:
@@ -130,7 +136,7 @@ class Predict:
         """Answer rows and log them; raises ``Refusal`` when they cannot be logged."""
         ids, at = self._ids.take(len(rows))
         answers, lines = served.answer(ids, at, rows, requests)
-        self._metrics.batches += 1
+        self.metrics.batches += 1
         self._write(lines)
         return answers
 
@@ -180,7 +186,7 @@ class Predict:
             if number % _CHUNK == _CHUNK - 1:
                 await asyncio.sleep(0)
             try:
-                rows.append(served.features(one, self._metrics, number))
+                rows.append(served.features(one, self.metrics, number))
             except Refusal as refusal:
                 defects += refusal.defects
                 if len(defects) > SHOWN:

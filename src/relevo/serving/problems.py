@@ -100,6 +100,14 @@ KINDS: dict[str, Kind] = {
         lambda: t("The model recommends nothing."),
         lambda _: t("Its project says what to recommend with Recommend(…) in project.py; this one does not."),
     ),
+    "no-reference": Kind(
+        404,
+        lambda: t("The answer cannot be explained."),
+        lambda _: t(
+            "There is nothing to compare the request with: the package holds no row that the model answers"
+            " for now. The next version that `relevo run` makes holds such rows."
+        ),
+    ),
     "method": Kind(
         405,
         lambda: t("This method is not for this path."),

@@ -65,10 +65,11 @@ class Served:
         self._logged_end = [b'%b,"request":' % part for part in decided]
         self.brief = [b"%b}" % part for part in decided]
         """How an answer ends that stands in a list of one version's."""
-        self._answer_end = [
+        self.ends = [
             b'%b,"threshold":%b,"version":%b}' % (part, dumps(package.threshold), dumps(version.version))
             for part in decided
         ]
+        """How an answer ends that stands alone, negative and positive."""
 
     def features(self, received: object, metrics: Metrics, number: int | None = None) -> Row:
         """Validate one row as received and compute its features; raises ``Refusal``.
@@ -100,7 +101,7 @@ class Served:
 
         A row for which the model has no probability (an infinite feature) has an empty answer and no line.
         """
-        return self.tell(ids, at, self.package.score(rows).tolist(), requests, self._answer_end)
+        return self.tell(ids, at, self.package.score(rows).tolist(), requests, self.ends)
 
     def tell(
         self,

@@ -1,0 +1,138 @@
+"""``POST /v1/explain`` and ``POST /v1/predict?explain=true``: answers with what each field of the request adds.
+
+One explanation is worked on at a time, in steps of about 2 ms between which other requests are answered; all
+rows of a list are explained by the version and the histories that answered when the request came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+import numpy as np
+import orjson
+
+from relevo import explanation
+from relevo.defects import SHOWN, Defect
+from relevo.errors import DataError
+from relevo.explanation import Reference, sentences
+from relevo.serving.problems import Refusal, language
+from relevo.serving.reading import one_line, parse
+from relevo.texts import speaking
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from starlette.types import Scope
+
+    from relevo.explanation import Explanation
+    from relevo.serving.predict import Predict
+    from relevo.serving.served import Row, Served
+
+MOST = 16
+"""Rows that are explained in one request."""
+_TRUTH = {"true": True, "false": False}
+_LONGEST_QUERY = 2000
+
+
+class Explainer:
+    """The routes, over what ``predict`` serves."""
+
+    def __init__(self, predict: Predict) -> None:
+        self._predict = predict
+        self._served: Served | None = None
+        self._reference: Reference | None = None
+        self._turn = asyncio.Lock()
+
+    async def asked(self, body: bytes, scope: Scope) -> bytes:
+        """Explain a row or a list of rows as JSON without logging a prediction; raises ``Refusal``."""
+        served = self._predict.serving()
+        received = parse(body)
+        found = await self._explained(served, received)
+        return _written([_answer(served, one) for one in found], found, received, language(scope["headers"]))
+
+    async def predicted(self, body: bytes, code: str) -> bytes:
+        """Answer and log as predict does, and explain each answer; raises ``Refusal``, and then logs nothing."""
+        served = self._predict.serving()
+        received = parse(body)
+        found = await self._explained(served, received)
+        requests = [orjson.dumps(row) for row in received] if type(received) is list else [one_line(body)]
+        probabilities = [one.probability for one in found]
+        answers = self._predict.logged(served, probabilities, requests, served.ends)
+        return _written(answers, found, received, code)
+
+    async def _explained(self, served: Served, received: Any) -> list[Explanation]:
+        rows = received if type(received) is list else [received]
+        if len(rows) > MOST:
+            raise Refusal("too-many-rows", limit=MOST)
+        asked, found = [], []
+        defects = [] if rows else [Defect(None, "body", "empty", {})]
+        for place, one in enumerate(rows):
+            number = place if type(received) is list else None
+            try:
+                features = served.features(one, self._predict.metrics, number)
+            except Refusal as refusal:
+                defects += refusal.defects
+                continue
+            asked.append((number, served.package.validators.one.validate_python(one), features))
+        if defects:
+            raise Refusal("contract", defects=defects[:SHOWN], more=len(defects) > SHOWN)
+        async with self._turn:
+            for number, row, features in asked:
+                await asyncio.sleep(0)
+                found.append(await self._one(served, number, row, features))
+        return found
+
+    async def _one(
+        self, served: Served, number: int | None, row: Mapping[str, Any], features: Row
+    ) -> Explanation:
+        if not np.isfinite(served.package.score([features])).all():
+            raise Refusal("contract", defects=[Defect(number, "body", "probability", {})])
+        walk = explanation.steps(self._of(served), row, features)
+        while True:
+            try:
+                next(walk)
+            except StopIteration as end:
+                found: Explanation = end.value
+                return found
+            except DataError:
+                raise Refusal("no-reference") from None
+            await asyncio.sleep(0)
+
+    def _of(self, served: Served) -> Reference:
+        """What is compared with, made once for what answers; keys of composed requests are not counted as asked."""
+        if self._reference is None or self._served is not served:
+            histories = {name: file.uncounted() for name, file in served.histories.items()}
+            self._reference = Reference(served.package, {**served.package.static, **histories})
+            self._served = served
+        return self._reference
+
+
+def wanted(query: bytes) -> bool:
+    """Whether a query string asks for explanations; raises ``Refusal`` when it says neither yes nor no."""
+    given = parse_qs(query[:_LONGEST_QUERY].decode("latin-1"), keep_blank_values=True).get("explain")
+    if given is None:
+        return False
+    if len(given) > 1 or given[0] not in _TRUTH:
+        raise Refusal("contract", defects=[Defect(None, "explain", "truth", {})])
+    return _TRUTH[given[0]]
+
+
+def _answer(served: Served, one: Explanation) -> bytes:
+    decision = one.probability >= served.package.threshold
+    answer = {
+        "probability": one.probability,
+        "decision": decision,
+        "label": one.labels[decision],
+        "threshold": served.package.threshold,
+        "version": served.version.version,
+    }
+    return orjson.dumps(answer)
+
+
+def _written(answers: Sequence[bytes], found: Sequence[Explanation], received: Any, code: str) -> bytes:
+    with speaking(code):
+        shown = [orjson.dumps(sentences.document(one)) for one in found]
+    whole = [b'%b,"explanation":%b}' % (answer[:-1], one) for answer, one in zip(answers, shown, strict=True)]
+    return b"[%b]" % b",".join(whole) if type(received) is list else whole[0]
