@@ -9,18 +9,23 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from relevo import __version__, lookups
 from relevo.serving import docs, openapi, problems
 from relevo.serving.collecting import backlog
 from relevo.serving.problems import Refusal
 from relevo.serving.recommend import Recommender
+from relevo.serving.scoring import Scoring
 from relevo.texts import speaking
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
     from relevo.serving.app import App
+    from relevo.serving.predict import Predict
     from relevo.serving.served import Served
 
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
@@ -45,7 +50,28 @@ class Admin:
             self.rest.add_api_route(path, endpoint, methods=["GET"], response_model=None)
         self._recommender = Recommender(app.predict)
         self.rest.add_api_route(RECOMMEND, self.recommend, methods=["GET"], response_model=None)
+        scoring = Scoring(app.predict, app.metrics, logs.parent / "scratch")
+        self._add("/v1/score", scoring, "POST")
         self.rest.add_exception_handler(HTTPException, self._refused)
+
+    def _add(self, path: str, endpoint: ASGIApp, method: str) -> None:
+        """Add a raw ASGI route that may raise ``Refusal`` before its answer starts."""
+
+        class Told:
+            def __init__(self, predict: Predict) -> None:
+                self._predict = predict
+
+            async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+                scope["route"] = route
+                try:
+                    await endpoint(scope, receive, send)
+                except Refusal as refusal:
+                    await _told(*self._predict.refuse(refusal, scope))(scope, receive, send)
+                except Exception:  # noqa: BLE001 - logged with its traceback; the caller is told its number
+                    await _told(*self._predict.fail(scope))(scope, receive, send)
+
+        route = Route(path, Told(self._app.predict), methods=[method])
+        self.rest.router.routes.append(route)
 
     async def health(self) -> Response:
         """Whether the process lives."""
@@ -116,13 +142,18 @@ class Admin:
     async def _refused(self, request: Request, error: Exception) -> Response:
         wrong_method = isinstance(error, HTTPException) and error.status_code == _WRONG_METHOD
         if wrong_method or request.url.path == _PREDICT:
-            allowed = "GET" if wrong_method else "POST"
+            allowed = _allowed(error) if wrong_method else "POST"
             return _problem(Refusal("method", allowed=allowed), request, {"allow": allowed})
         return _problem(Refusal("not-found"), request)
 
     def _none(self, request: Request) -> Response:
         note = self._app.follower.note
         return _problem(Refusal("no-model", project=self._project, alias=self._alias, reason=note), request)
+
+
+def _allowed(error: Exception) -> str:
+    headers = getattr(error, "headers", None) or {}
+    return str(headers.get("Allow", "GET"))
 
 
 def _language(request: Request) -> str:

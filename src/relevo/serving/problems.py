@@ -66,6 +66,11 @@ KINDS: dict[str, Kind] = {
         lambda: t("A field is given twice."),
         lambda _: t("The body has an object that names a field twice; which one counts is not defined."),
     ),
+    "unreadable": Kind(
+        400,
+        lambda: t("The body cannot be read."),
+        lambda f: t("The reason: {reason}. The contract is at /docs.", **f),
+    ),
     "not-found": Kind(
         404,
         lambda: t("There is nothing here."),
@@ -81,6 +86,26 @@ KINDS: dict[str, Kind] = {
         lambda: t("This method is not for this path."),
         lambda f: t("Use {allowed}; /docs shows how.", **f),
     ),
+    "not-acceptable": Kind(
+        406,
+        lambda: t("The answer cannot be written so."),
+        lambda f: t("Accept one of {formats}.", **f),
+    ),
+    "too-slow": Kind(
+        408,
+        lambda: t("The body did not come in time."),
+        lambda f: t("Nothing came for {limit} seconds.", **f),
+    ),
+    "other-version": Kind(
+        409,
+        lambda: t("Another version answers now."),
+        lambda f: t("It is {version}. Begin anew, so that the answers of two versions are not mixed.", **f),
+    ),
+    "precondition": Kind(
+        412,
+        lambda: t("Another version answers now."),
+        lambda f: t("It is {version}. Begin anew, so that the answers of two versions are not mixed.", **f),
+    ),
     "too-large": Kind(
         413,
         lambda: t("The body is too large."),
@@ -95,6 +120,11 @@ KINDS: dict[str, Kind] = {
         415,
         lambda: t("The body is not declared to be JSON."),
         lambda _: t("Send the header Content-Type: application/json, and no Content-Encoding."),
+    ),
+    "stream-type": Kind(
+        415,
+        lambda: t("The body's format is none that is read."),
+        lambda f: t("Send one of {formats}, in UTF-8 with a header, and no Content-Encoding.", **f),
     ),
     "contract": Kind(
         422,
