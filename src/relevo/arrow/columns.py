@@ -20,8 +20,8 @@ _NULL, _INT, _FLOAT, _UTF8, _BOOL, _DATE, _TIMESTAMP = 1, 2, 3, 5, 6, 8, 10
 _LARGE_UTF8, _UTF8_VIEW = 20, 24
 _UNITS = ("s", "ms", "us", "ns")
 _PER_SECOND = {"s": 1, "D": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-_SECONDS = 62_135_596_800
-"""From the year 1 to 1970. A time farther away stays the number that it was, which the validator refuses."""
+_FIRST, _LAST = -62_135_596_800, 253_402_300_799
+"""Seconds of the years 1 to 9999. A time farther away stays the number that it was, which the validator refuses."""
 _INLINE = 12  # bytes of a text that a view holds itself
 
 
@@ -180,14 +180,11 @@ def _meant(numbers: NDArray[Any], meaning: str) -> list[Any]:
     if meaning == "short":
         return [float(str(number)) for number in numbers]
     unit, _, zone = meaning.partition("+")
-    limit = _SECONDS * _PER_SECOND[unit] // (86400 if unit == "D" else 1)
+    scale = _PER_SECOND[unit] / (86400 if unit == "D" else 1)
+    moments = numbers.astype(f"datetime64[{unit}]").astype("datetime64[us]").tolist()
     found = [
-        moment if abs(number) < limit else str(number)
-        for number, moment in zip(
-            numbers.tolist(),
-            numbers.astype(f"datetime64[{unit}]").astype("datetime64[us]").tolist(),
-            strict=True,
-        )
+        moment if _FIRST <= number / scale <= _LAST else str(number)
+        for number, moment in zip(numbers.tolist(), moments, strict=True)
     ]
     if unit == "D" or zone == "day":
         return [one.date() if isinstance(one, datetime) else one for one in found]
