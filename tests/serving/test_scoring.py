@@ -18,7 +18,7 @@ import pytest
 from relevo.lake import Lake
 from relevo.package import ModelPackage
 from relevo.score import score
-from support import service, small
+from support import asgi, service, small
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -99,13 +99,6 @@ def test_every_format_gives_the_answers_of_predict(running: Service, kind: str, 
     assert len({row["id"] for row in found}) == 700
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> ModelPackage:
-    folder = tmp_path_factory.mktemp("package")
-    small.write(folder)
-    return ModelPackage.load(folder)
-
-
 def messy(count: int) -> Iterator[Row]:
     """Rows with nulls, blanks, other spellings of values, and mistakes."""
     rng = random.Random(7)
@@ -121,23 +114,36 @@ def messy(count: int) -> Iterator[Row]:
         yield {**row, name: rng.choice(spoil[name])} if rng.random() < 0.5 else row
 
 
-@pytest.mark.parametrize("kind", ["csv", "jsonl"])
-@pytest.mark.parametrize("nulls", [(), ("?",)])
-def test_the_same_file_is_answered_as_the_command_does(
-    running: Service, package: ModelPackage, tmp_path: Path, kind: str, nulls: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize("nulls", [(), ("?", " n/a ")])
+def test_the_same_files_are_answered_as_the_command_does(tmp_path: Path, nulls: tuple[str, ...]) -> None:
     rows = list(messy(600))
-    body = as_csv(rows) if kind == "csv" else as_jsonl([*rows, {**rows[0], "Vlo-I": 226}])
-    lines = body.splitlines(keepends=True)
-    lines[5] = lines[5].replace(b",", b"", 1) if kind == "csv" else b"{\n"
-    lines[6] = b'"' + lines[6]
-    body = b"".join(lines)
-    source = tmp_path / f"in.{kind}"
-    source.write_bytes(body)
-    lake = Lake(tmp_path / "lake", scratch=tmp_path / "scratch", threads=1)
-    score(lake, package, source, tmp_path / "out.csv", nulls=nulls)
-    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
-        expected = [
+    with asgi.asking(tmp_path / "served", {"nulls": nulls}) as asker:
+        package = ModelPackage.load(tmp_path / "served" / "package0")
+        for kind, body in (
+            ("csv", as_csv(rows)),
+            ("jsonl", as_jsonl([*rows, {**rows[0], "Vlo-I": 226}, {**rows[0], "Vlo-I": 1.5}])),
+        ):
+            lines = body.splitlines(keepends=True)
+            lines[5] = lines[5].replace(b",", b"", 1) if kind == "csv" else b"{\n"
+            lines[6] = b'"' + lines[6]
+            source = tmp_path / f"in.{kind}"
+            source.write_bytes(b"".join(lines))
+            expected = by_command(package, source, tmp_path)
+            heard = asker("POST", "/v1/score", lines, {"content-type": f"{MEDIA[kind]}", "accept": JSONL})
+            found = [json.loads(line) for line in heard.body.splitlines()]
+            assert [(r.get("probability"), r.get("label", ""), "error" in r) for r in found] == expected
+            assert 100 < sum("error" in row for row in found) < 400
+
+
+MEDIA = {"csv": CSV, "jsonl": JSONL}
+
+
+def by_command(package: ModelPackage, source: Path, folder: Path) -> list[tuple[float | None, str, bool]]:
+    """What ``relevo score`` writes: probability, label, and whether the row was refused."""
+    lake = Lake(folder / "lake", scratch=folder / "scratch", threads=1)
+    score(lake, package, source, folder / "out.csv", nulls=package.manifest.nulls)
+    with (folder / "out.csv").open(encoding="utf-8", newline="") as file:
+        return [
             (
                 float(row["probability"]) if row["probability"] else None,
                 row["decision"],
@@ -145,9 +151,6 @@ def test_the_same_file_is_answered_as_the_command_does(
             )
             for row in csv.DictReader(file)
         ]
-    found = understood(ask(running, body, CSV if kind == "csv" else JSONL, "?null=%3F" if nulls else ""))
-    assert [(r.get("probability"), r.get("label", ""), "error" in r) for r in found] == expected
-    assert 100 < sum("error" in row for row in found) < 400
 
 
 def test_a_refused_row_says_why_in_the_callers_language(running: Service) -> None:

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from relevo import __version__, lookups
 from relevo.serving import docs, openapi, problems
 from relevo.serving.collecting import backlog
+from relevo.serving.inference import Inference
 from relevo.serving.problems import Refusal
 from relevo.serving.recommend import Recommender
 from relevo.serving.scoring import Scoring
@@ -52,6 +53,10 @@ class Admin:
         self.rest.add_api_route(RECOMMEND, self.recommend, methods=["GET"], response_model=None)
         scoring = Scoring(app.predict, app.metrics, logs.parent / "scratch")
         self._add("/v1/score", scoring, "POST")
+        limits_ = {"max_body": self._max_body, "max_rows": self._max_rows}
+        self._inference = Inference(app.predict, app.metrics, project, **limits_)
+        for path, method, endpoint_ in self._inference.routes():
+            self._add(path, endpoint_, method)
         self.rest.add_exception_handler(HTTPException, self._refused)
 
     def _add(self, path: str, endpoint: ASGIApp, method: str) -> None:
@@ -143,8 +148,14 @@ class Admin:
         wrong_method = isinstance(error, HTTPException) and error.status_code == _WRONG_METHOD
         if wrong_method or request.url.path == _PREDICT:
             allowed = _allowed(error) if wrong_method else "POST"
-            return _problem(Refusal("method", allowed=allowed), request, {"allow": allowed})
-        return _problem(Refusal("not-found"), request)
+            refused = _problem(Refusal("method", allowed=allowed), request, {"allow": allowed})
+        else:
+            refused = _problem(Refusal("not-found"), request)
+        if request.url.path.startswith("/v2/"):
+            status, body = self._inference.refused(refused.status_code, bytes(refused.body))
+            allow = {"allow": refused.headers["allow"]} if wrong_method else None
+            return Response(body, status, allow, media_type="application/json")
+        return refused
 
     def _none(self, request: Request) -> Response:
         note = self._app.follower.note

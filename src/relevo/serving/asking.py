@@ -1,4 +1,4 @@
-"""What a request for a stream says beside its body: formats, offset, version, what means null, the language."""
+"""What a request for a stream says beside its body: formats, offset, version, language."""
 
 from __future__ import annotations
 
@@ -42,16 +42,15 @@ FORMATS = {
 _WHOLE = re.compile(r"[0-9]{1,18}")
 _QUALITY = re.compile(r"\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*")
 _TAG = re.compile(r'(?:W/)?"([^"]*)"')
-_MOST_QUERY, _MOST_NULLS = 10_000, 100
+_MOST_QUERY = 10_000
 
 
 class Asked(NamedTuple):
-    """The request; ``offset`` rows are read and not scored, ``nulls`` are texts that mean null."""
+    """The request; ``offset`` rows are read and not scored."""
 
     reads: Format
     writes: Format
     offset: int
-    nulls: tuple[str, ...]
     language: str
 
 
@@ -68,7 +67,6 @@ def read(scope: Scope, version: str) -> Asked:
         FORMATS[media],
         _written(headers.get(b"accept", ""), media),
         _offset(query.get("offset", ["0"])[-1]),
-        tuple(query.get("null", ())[:_MOST_NULLS]),
         problems.language(scope["headers"]),
     )
 

@@ -66,6 +66,11 @@ KINDS: dict[str, Kind] = {
         lambda: t("A field is given twice."),
         lambda _: t("The body has an object that names a field twice; which one counts is not defined."),
     ),
+    "protocol": Kind(
+        400,
+        lambda: t("This is no request of the Open Inference Protocol."),
+        lambda f: t("The reason: {what}.", **f),
+    ),
     "unreadable": Kind(
         400,
         lambda: t("The body cannot be read."),
@@ -75,6 +80,16 @@ KINDS: dict[str, Kind] = {
         404,
         lambda: t("There is nothing here."),
         lambda _: t("Predictions are asked for with POST /v1/predict; /docs shows all there is."),
+    ),
+    "no-such-model": Kind(
+        404,
+        lambda: t("There is no model of this name."),
+        lambda f: t("The one that is served is {project}.", **f),
+    ),
+    "no-version": Kind(
+        404,
+        lambda: t("This version does not answer."),
+        lambda f: t("The one that answers is {version}.", **f),
     ),
     "no-recommend": Kind(
         404,
@@ -115,6 +130,11 @@ KINDS: dict[str, Kind] = {
         413,
         lambda: t("The list has too many rows."),
         lambda f: t("At most {limit} rows are answered at once. Send several lists.", **f),
+    ),
+    "binary-tensors": Kind(
+        415,
+        lambda: t("Binary tensors are not read or written."),
+        lambda _: t("Send and ask for tensor data as JSON."),
     ),
     "content-type": Kind(
         415,

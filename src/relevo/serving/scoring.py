@@ -122,7 +122,7 @@ class _Stream:
         self._predict, self._metrics, self._served = predict, metrics, served
         self._contract: Contract = served.package.request
         self._validate = served.package.validators.one.validate_python
-        self._cells = Cells(self._contract, asked.nulls)
+        self._cells = Cells(self._contract, served.package.manifest.nulls)
         self._incoming = asked.reads.reads(self._contract, self._cells)
         self._outgoing = asked.writes.writes(served.version.version)
         self._offset, self._seen = asked.offset, 0
