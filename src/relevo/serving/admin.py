@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from relevo import __version__, lookups
-from relevo.serving import docs, openapi, problems
+from relevo.serving import docs, entries, openapi, problems
 from relevo.serving.collecting import backlog
 from relevo.serving.inference import Inference
 from relevo.serving.problems import Refusal
@@ -131,7 +131,9 @@ class Admin:
                 "info": {"title": self._project, "version": served.version.version if served else "0"},
                 "paths": {
                     _PREDICT: predict,
+                    **entries.score_path(served),
                     **openapi.recommend_path(self._recommender.shelf()),
+                    **entries.inference_paths(served, self._project, max_rows=self._max_rows),
                     **openapi.other_paths(self.rest.openapi()["paths"]),
                 },
                 "components": {"schemas": {"Problem": openapi.problem_schema()}},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from relevo.serving.problems import KINDS
 from relevo.serving.recommend import MOST
 from relevo.texts import t
@@ -21,7 +23,10 @@ _TYPES: dict[str, dict[str, Any]] = {
     "double": {"type": "number"},
     "boolean": {"type": "boolean"},
     "date": {"type": "string", "format": "date"},
-    "timestamp": {"type": "string"},  # not "date-time": that has a time zone, these have none
+    "timestamp": {
+        "type": "string",
+        "format": "date-time-local",
+    },  # of OpenAPI's registry: without a time zone
 }
 _LIMITS = {
     "pattern": "pattern",
@@ -41,6 +46,7 @@ _GUESSES: dict[str, Any] = {
     "timestamp": "2017-01-31 23:30:00",
 }
 _REFUSALS = (400, 413, 415, 422, 500, 503)
+EXAMPLE_ID = "01a1feb0-e214-7000-81aa-86436d8ca86e"
 
 
 def field_schema(field: Field) -> dict[str, Any]:
@@ -118,6 +124,7 @@ def answer_schema(labels: tuple[str, str]) -> dict[str, Any]:
 def predict_path(served: Served | None, *, max_rows: int, max_body: int) -> dict[str, Any]:
     """Predict's entry; with a bare object as its schema while there is no version that answers."""
     labels = served.package.labels if served else ("", "")
+    examples = golden(served) if served else {}
     row = request_schema(served.package.request) if served else {"type": "object"}
     many = {"type": "array", "items": row, "minItems": 1, "maxItems": max_rows}
     answer = answer_schema(labels)
@@ -125,11 +132,14 @@ def predict_path(served: Served | None, *, max_rows: int, max_body: int) -> dict
         "200": {
             "description": t("One answer for an object; a list in the same order for a list."),
             "content": {
-                "application/json": {"schema": {"oneOf": [answer, {"type": "array", "items": answer}]}}
+                "application/json": {
+                    "schema": {"oneOf": [answer, {"type": "array", "items": answer}]},
+                    **_examples({name: given for name, (_, given) in examples.items()}),
+                }
             },
         }
     }
-    answers |= _refused(_REFUSALS)
+    answers |= refused(_REFUSALS)
     return {
         "post": {
             "summary": t("Predict one row or a list of rows."),
@@ -141,14 +151,60 @@ def predict_path(served: Served | None, *, max_rows: int, max_body: int) -> dict
             "operationId": "predict",
             "requestBody": {
                 "required": True,
-                "content": {"application/json": {"schema": {"oneOf": [row, many]}}},
+                "content": {
+                    "application/json": {
+                        "schema": {"oneOf": [row, many]},
+                        **_examples({name: asked for name, (asked, _) in examples.items()}),
+                    }
+                },
             },
             "responses": answers,
         }
     }
 
 
-def _refused(statuses: Iterable[int]) -> dict[str, Any]:
+def golden(served: Served) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """Requests that the package brings, with its exact answers: those that differ most, by name.
+
+    Where histories are looked up the answers are those of the time of packaging.
+    """
+    package = served.package
+    rows = sorted(package.golden, key=lambda row: float(row["probability"]))
+    chosen = {t("least likely"): rows[:1], t("median"): rows[len(rows) // 2 :][:1], t("likeliest"): rows[-1:]}
+    found = {}
+    for name, picked in chosen.items():
+        for row in picked:
+            decision = bool(row["decision"])
+            answer = {
+                "id": EXAMPLE_ID,
+                "probability": row["probability"],
+                "decision": decision,
+                "label": package.labels[decision],
+                "threshold": package.threshold,
+                "version": served.version.version,
+            }
+            found[name] = (row["request"], answer)
+    return found
+
+
+def _examples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Write examples as OpenAPI has them; none where there are none."""
+    if not values:
+        return {}
+    return {
+        "examples": {
+            name.replace(" ", "-"): {"summary": name, "value": value} for name, value in values.items()
+        }
+    }
+
+
+def json_text(value: Any) -> str:
+    """Write an example as JSON on one line."""
+    return orjson.dumps(value).decode()
+
+
+def refused(statuses: Iterable[int]) -> dict[str, Any]:
+    """Entries of refusals by status."""
     return {
         str(status): {
             "description": " ".join(kind.title() for kind in KINDS.values() if kind.status == status),
@@ -192,7 +248,7 @@ def recommend_path(shelf: Shelf | None) -> dict[str, Any]:
                         "description": t("The likeliest first."),
                         "content": {"application/json": {"schema": schema}},
                     },
-                    **_refused((422, 500, 503)),
+                    **refused((422, 500, 503)),
                 },
             }
         }

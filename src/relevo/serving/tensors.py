@@ -30,6 +30,8 @@ _RANGES = {
     **{f"UINT{bits}": (0, (1 << bits) - 1) for bits in (8, 16, 32, 64)},
 }
 _FLOATS = ("FP16", "FP32", "FP64")
+TENSOR_TYPES = ("BOOL", *_RANGES, *_FLOATS, "BYTES")
+"""All that the protocol knows."""
 _SHOWN = 100
 _FLAT, _NESTED = 1, 2
 
