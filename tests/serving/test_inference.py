@@ -133,6 +133,7 @@ def test_a_null_is_null_and_a_tensor_left_out_takes_the_default(ask: Asker) -> N
         (one(data=["a", "b"]), 400, "the data of “Fecha-I” are not those 1 values of its shape"),
         (one(data="a"), 400, "the data of “Fecha-I” are not those 1 values of its shape"),
         (one(datatype="TEXT"), 400, "the datatype of “Fecha-I” is none of the protocol's"),
+        (one(datatype=[]), 400, "the datatype of “Fecha-I” is none of the protocol's"),
         (one(datatype="UINT8", data=[256]), 400, "are not of the datatype UINT8"),
         (one(datatype="INT64", data=[True]), 400, "are not of the datatype INT64"),
         (one(datatype="FP32"), 400, "are not of the datatype FP32"),

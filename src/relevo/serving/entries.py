@@ -92,7 +92,8 @@ def _read(contract: Contract | None) -> dict[str, Any]:
         "text/csv": {"schema": csv, "example": f"{header}\n{line}\n"},
         _ARROW: {"schema": {"type": "string", "format": "binary"}},
     }
-    return {media: schemas.get(media, {"schema": {"type": "string"}, "example": lines}) for media in FORMATS}
+    # JSON lines have no schema: whatever a line holds, it is answered, if only with its error.
+    return {media: schemas.get(media, {"example": lines}) for media in FORMATS}
 
 
 def _escaped(text: str) -> str:
@@ -208,7 +209,7 @@ def _metadata() -> dict[str, Any]:
 
 
 def _infer(operation: str, served: Served | None, max_rows: int) -> dict[str, Any]:
-    text, free = {"type": "string"}, {"type": "object"}
+    text, free = {"type": "string"}, {"type": ["object", "null"]}
     value = {"type": ["string", "number", "boolean", "null"]}
     tensor = {
         **_object(
@@ -227,10 +228,10 @@ def _infer(operation: str, served: Served | None, max_rows: int) -> dict[str, An
     request = {
         "type": "object",
         "properties": {
-            "id": text,
+            "id": {"type": ["string", "null"]},
             "parameters": free,
             "inputs": _list(tensor, minItems=1),
-            "outputs": _list(output),
+            "outputs": _list(output) | {"type": ["array", "null"]},
         },
         "required": ["inputs"],
     }

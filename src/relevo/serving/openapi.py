@@ -263,10 +263,18 @@ def other_paths(paths: Mapping[str, Any]) -> dict[str, Any]:
         "/ready": t("Whether there is a version that answers; 503 until there is."),
         "/metrics": t("Counters in Prometheus' text format."),
     }
-    return {
-        path: {"get": {**paths[path]["get"], "summary": summary, "description": summary}}
-        for path, summary in summaries.items()
-    }
+    found = {}
+    for path, summary in summaries.items():
+        answers: dict[str, Any] = {
+            "200": {"description": summary, "content": {"application/json": {"schema": {}}}}
+        }
+        if path == "/metrics":
+            answers["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
+        elif path != "/health":
+            answers |= refused((503,))
+        entry = {**paths[path]["get"], "summary": summary, "description": summary, "responses": answers}
+        found[path] = {"get": entry}
+    return found
 
 
 def problem_schema() -> dict[str, Any]:

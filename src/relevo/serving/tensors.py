@@ -158,15 +158,15 @@ def _values(one: dict[str, Any], name: str, count: int) -> list[Any]:
 def _check_values(data: list[Any], datatype: Any, name: str) -> None:
     """Check values in their mass: first by their types, then by their range."""
     types = set(map(type, data)) - {type(None)}
+    if type(datatype) is not str or datatype not in TENSOR_TYPES:
+        raise _wrong(t("the datatype of “{name}” is none of the protocol's", name=name[:_SHOWN]))
     if datatype in _RANGES:
         low, high = _RANGES[datatype]
         good = types <= {int} and all(value is None or low <= value <= high for value in data)
     elif datatype in _FLOATS:
         good = types <= {int, float}
-    elif datatype in ("BOOL", "BYTES"):
-        good = types <= {bool if datatype == "BOOL" else str}
     else:
-        raise _wrong(t("the datatype of “{name}” is none of the protocol's", name=name[:_SHOWN]))
+        good = types <= {bool if datatype == "BOOL" else str}
     if not good:
         raise _wrong(
             t(
