@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ os.environ["RELEVO_LANG"] = "en"
 import typer
 
 from relevo.cli.app import app
+from relevo.service import ServiceSettings
 from relevo.workspace import FILE, Settings
 
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
@@ -31,7 +33,7 @@ document and nothing else, also when it fails: `{"error": …, "message": …}`.
 SETTINGS = f"""
 ## Settings
 
-In `{FILE}` beside the project, or as variables, which win.
+In `{FILE}` beside the project, or as variables, which win. Those of the service stand in its section `[serve]`.
 
 | setting | variable | | default |
 |---|---|---|---|
@@ -82,15 +84,30 @@ def section(name: str, command: Any) -> str:
     )
 
 
+def leaves(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Each command with its whole name; those of a group too."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from leaves(command, f"{before}{name} ")
+        else:
+            yield before + name, command
+
+
+def settings() -> Iterator[str]:
+    """Each setting as a line of the table; those of the service by their section."""
+    for name, field in Settings.model_fields.items():
+        if name == "serve":
+            continue
+        yield f"| `{name}` | `RELEVO_{name.upper()}` | {cell(field.description)} | {shown_default(field)} |"
+    for name, field in ServiceSettings.model_fields.items():
+        variable = f"`RELEVO_SERVE__{name.upper()}`"
+        yield f"| `serve.{name}` | {variable} | {cell(field.description)} | {shown_default(field)} |"
+
+
 def page() -> str:
     """The whole page."""
-    group: Any = typer.main.get_command(app)
-    sections = [section(name, command) for name, command in group.commands.items()]
-    settings = [
-        f"| `{name}` | `RELEVO_{name.upper()}` | {cell(field.description)} | {shown_default(field)} |"
-        for name, field in Settings.model_fields.items()
-    ]
-    return HEAD + "".join(sections) + SETTINGS + "\n".join(settings) + "\n" + LANGUAGE
+    sections = [section(name, command) for name, command in leaves(typer.main.get_command(app))]
+    return HEAD + "".join(sections) + SETTINGS + "\n".join(settings()) + "\n" + LANGUAGE
 
 
 def main() -> None:

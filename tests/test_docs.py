@@ -5,24 +5,35 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
 
 from relevo.cli.app import app
+from relevo.service import ServiceSettings
 from relevo.workspace import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
+def leaves(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from leaves(command, f"{before}{name} ")
+        else:
+            yield before + name, command
+
+
 def options() -> list[tuple[str, str]]:
-    group: Any = typer.main.get_command(app)
     return [
         (name, option)
-        for name, command in group.commands.items()
+        for name, command in leaves(typer.main.get_command(app))
         for parameter in command.params
         if parameter.param_type_name == "option"
         for option in parameter.opts
@@ -44,7 +55,13 @@ def test_every_command_is_documented() -> None:
     assert {command for command, _ in options()} | {"Settings"} == set(sections())
 
 
-@pytest.mark.parametrize("setting", list(Settings.model_fields))
+SETTINGS = [
+    *(name for name in Settings.model_fields if name != "serve"),
+    *(f"serve__{name}" for name in ServiceSettings.model_fields),
+]
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
 def test_every_setting_is_documented(setting: str) -> None:
     assert f"`RELEVO_{setting.upper()}`" in TEXT
 
@@ -52,7 +69,7 @@ def test_every_setting_is_documented(setting: str) -> None:
 def test_the_commands_named_in_the_pages_exist() -> None:
     import re
 
-    known = {command for command, _ in options()}
+    known = {command.partition(" ")[0] for command, _ in options()}
     named = set(re.findall(r"(?:^|`|\$ |&& )relevo ([a-z]+)\b", TEXT, flags=re.MULTILINE))
     assert named - known == set()
     assert {"run", "serve", "predict", "score", "rollback", "sql"} <= named

@@ -30,7 +30,7 @@ SQL_TYPES = {
     "date": "DATE",
     "timestamp": "TIMESTAMP",
 }
-BLANKS = " \t\r\n\v\f\u00a0"
+BLANKS = header.BLANKS
 REFUSED = "_refused"
 REASONS = "_reasons"
 KINDS = "_kinds"

@@ -90,6 +90,7 @@ _SENTENCES: dict[str, Callable[[Field | None, Mapping[str, Any]], str]] = {
     "json_invalid": lambda _, __: t("is not JSON."),
     "list_type": lambda _, __: t("must be an object or a list of at least one object."),
     "too_short": lambda _, __: t("must be an object or a list of at least one object."),
+    "too_long_query": lambda _, __: t("is too long."),
     "too_long": lambda _, c: t("must have at most {max_length} rows.", **c),
     "missing": lambda _, __: t("is required and absent."),
     "extra_forbidden": lambda _, __: t("is not a field of the contract, which allows no others."),

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from relevo.contract import Contract, Field
 
+BLANKS = " \t\r\n\v\f\u00a0"
+"""Characters around a cell's value that do not count."""
+
 
 def fold(name: str) -> str:
     """What two spellings of a column's name have in common."""

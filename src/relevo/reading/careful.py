@@ -7,12 +7,12 @@ goes on with the line after it, so that one stray quote costs one row.
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from typing import TYPE_CHECKING
 
 from relevo.errors import DataError
 from relevo.reading.files import LONGEST
+from relevo.separated import JunkError, OpenError, Splitter
 from relevo.texts import t
 
 if TYPE_CHECKING:
@@ -23,54 +23,6 @@ if TYPE_CHECKING:
 
 MOST_LINES = 1_000
 """Lines over which one quoted value may go in a file that has damaged rows."""
-
-
-class _Open(Exception):  # noqa: N818 - it asks for another line
-    """A quote is still open at the end of the text."""
-
-
-class _Junk(Exception):  # noqa: N818
-    """Text follows a closing quote."""
-
-
-class Splitter:
-    """Splits a row of a CSV dialect into its values."""
-
-    def __init__(self, delimiter: str, source: Files) -> None:
-        self.delimiter, self.quote = delimiter, source.quote
-        if not source.quote:
-            return
-        quote, escape = re.escape(source.quote), re.escape(source.escape or source.quote)
-        if escape == quote:
-            self._quoted = re.compile(f" *{quote}((?>[^{quote}]*(?:{quote}{quote}[^{quote}]*)*)){quote} *")
-            self._escaped = re.compile(f"{quote}({quote})")
-        else:
-            plain = f"[^{quote}{escape}]*"
-            self._quoted = re.compile(f" *{quote}((?>{plain}(?:{escape}.{plain})*)){quote} *", re.DOTALL)
-            self._escaped = re.compile(f"{escape}([{quote}{escape}])")
-        self._opens = re.compile(f" *{quote}")
-
-    def split(self, text: str) -> list[str]:
-        """Split one row without its line end; raises ``_Open`` or ``_Junk``."""
-        if not self.quote or self.quote not in text:
-            return text.split(self.delimiter)
-        values, place, end = [], 0, len(text)
-        while True:
-            quoted = self._quoted.match(text, place)
-            if quoted:
-                values.append(self._escaped.sub(r"\1", quoted[1]))
-                stop = quoted.end()
-                if stop < end and text[stop] != self.delimiter:
-                    raise _Junk
-            elif self._opens.match(text, place):
-                raise _Open
-            else:
-                stop = text.find(self.delimiter, place)
-                stop = end if stop < 0 else stop
-                values.append(text[place:stop])
-            if stop == end:
-                return values
-            place = stop + 1
 
 
 class _Lines:
@@ -110,7 +62,7 @@ def rewrite(text: TextIO, out: TextIO, fields: int, delimiter: str, source: File
 
     The number counts rows from 1, blank lines not among them; defect and text are empty for a good row.
     """
-    lines, splitter = _Lines(text, file), Splitter(delimiter, source)
+    lines, splitter = _Lines(text, file), Splitter(delimiter, source.quote, source.escape)
     quote = source.quote or '"'
     number = -1
     while line := lines.take():
@@ -148,10 +100,10 @@ def _row(first: str, body: str, lines: _Lines, splitter: Splitter) -> tuple[list
             try:
                 whole = text.rstrip("\r\n")
                 return splitter.split(whole), whole, ""
-            except _Junk:
+            except JunkError:
                 defect = defect or t("text follows a closing quote")
                 break
-            except _Open:
+            except OpenError:
                 defect = t("a quote opens and does not close")
         more = lines.take()
         taken.append(more)

@@ -9,17 +9,21 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from relevo import __version__, lookups
-from relevo.serving import docs, openapi, problems
+from relevo.serving import docs, entries, openapi, problems
 from relevo.serving.collecting import backlog
 from relevo.serving.explaining import Explainer
+from relevo.serving.inference import Inference
 from relevo.serving.problems import Refusal
 from relevo.serving.recommend import Recommender
 from relevo.texts import speaking
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from relevo.service import ServiceSettings
     from relevo.serving.app import App
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _PREDICT = "/v1/predict"
 RECOMMEND = "/v1/recommend/{key:path}"
-POSTED = frozenset({_PREDICT, "/v1/explain"})
+POSTED = frozenset({_PREDICT, "/v1/explain", "/v1/score"})
 """Paths that only POST is for, beside those of FastAPI."""
 _WRONG_METHOD = 405
 
@@ -51,6 +55,9 @@ class Admin:
         self.rest.add_api_route(RECOMMEND, self.recommend, methods=["GET"], response_model=None)
         self.explainer = Explainer(app.predict)
         app.predict.explain = self.explainer.predicted
+        inference = Inference(app.predict, project, settings)
+        for path, method, endpoint_ in inference.routes():
+            self.rest.router.routes.append(_Raw(endpoint_).at(path, method))
         self.rest.add_exception_handler(HTTPException, self._unknown)
         self.rest.add_exception_handler(Refusal, self._refused)
 
@@ -102,8 +109,10 @@ class Admin:
                 "info": {"title": self._project, "version": served.version.version if served else "0"},
                 "paths": {
                     _PREDICT: predict,
-                    "/v1/explain": openapi.explain_path(served, max_body=self._settings.max_body),
+                    "/v1/explain": entries.explain_path(served, max_body=self._settings.max_body),
+                    **entries.score_path(served),
                     **openapi.recommend_path(self._recommender.shelf()),
+                    **entries.inference_paths(served, self._project, max_rows=self._settings.max_rows),
                     **openapi.other_paths(self.rest.openapi()["paths"]),
                 },
                 "components": {"schemas": {"Problem": openapi.problem_schema()}},
@@ -119,13 +128,12 @@ class Admin:
     async def _unknown(self, request: Request, error: Exception) -> Response:
         wrong_method = isinstance(error, HTTPException) and error.status_code == _WRONG_METHOD
         if wrong_method or request.scope["relevo.path"] in POSTED:
-            return await self._refused(request, Refusal("method", allowed="GET" if wrong_method else "POST"))
+            allowed = _allowed(error) if wrong_method else "POST"
+            return await self._refused(request, Refusal("method", allowed=allowed))
         return await self._refused(request, Refusal("not-found"))
 
     async def _refused(self, request: Request, error: Exception) -> Response:
-        assert isinstance(error, Refusal)
-        scope = request.scope
-        told = self._app.door.refused(error, scope["headers"], scope["relevo.id"].encode())
+        told = self._app.door.problem(request.scope, error)
         answer = Response(told.body, told.status)
         answer.raw_headers = [*told.headers, (b"content-length", b"%d" % len(told.body))]
         return answer
@@ -133,6 +141,28 @@ class Admin:
     def _none(self) -> Refusal:
         note = self._app.follower.note
         return Refusal("no-model", project=self._project, alias=self._alias, reason=note)
+
+
+class _Raw:
+    """An ASGI application as a route, which says that it is the one that answers."""
+
+    def __init__(self, endpoint: ASGIApp) -> None:
+        self._endpoint = endpoint
+        self._route: Route | None = None
+
+    def at(self, path: str, method: str) -> Route:
+        """Give its route."""
+        self._route = Route(path, self, methods=[method])
+        return self._route
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["route"] = self._route
+        await self._endpoint(scope, receive, send)
+
+
+def _allowed(error: Exception) -> str:
+    headers = getattr(error, "headers", None) or {}
+    return str(headers.get("Allow", "GET"))
 
 
 def _language(request: Request) -> str:

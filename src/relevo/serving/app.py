@@ -21,6 +21,7 @@ from relevo.serving.memory import give_back
 from relevo.serving.metrics import Metrics
 from relevo.serving.posted import Posted
 from relevo.serving.predict import Predict
+from relevo.serving.scoring import Scoring
 from relevo.serving.tokens import Tokens
 from relevo.serving.tracing import Traces
 from relevo.serving.wire import sweep
@@ -69,12 +70,16 @@ class App:
         self.follower = Follower(
             workspace, project, alias, self.predict, self.metrics, self.access, self._collector, poll=poll
         )
-        admin = Admin(self, workspace.logs, project, alias, settings)
+        self.admin = admin = Admin(self, workspace.logs, project, alias, settings)
         self._access_log = AccessLog(settings.access_log) if settings.access_log is not None else None
         self.limits = Limits()
         self.door = Door(
             self.predict,
-            {("POST", PREDICT): self.predict, ("POST", "/v1/explain"): self._posted(admin.explainer.asked)},
+            {
+                ("POST", PREDICT): self.predict,
+                ("POST", "/v1/explain"): self._posted(admin.explainer.asked),
+                ("POST", "/v1/score"): Scoring(self.predict, self.metrics, workspace.logs.parent / "scratch"),
+            },
             admin.rest,
             access=self.access,
             limits=self.limits,

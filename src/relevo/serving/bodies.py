@@ -51,16 +51,17 @@ def check(headers: Iterable[tuple[bytes, bytes]], limit: int) -> None:
 
 async def _whole(receive: Receive, limit: int) -> bytes:
     pieces: list[bytes] = []
-    size = 0
-    while size <= limit:
+    size, more = 0, True
+    while more:
         message = await receive()
         if message["type"] != "http.request":
             raise Gone
-        pieces.append(message["body"])
-        size += len(message["body"])
-        if not message.get("more_body"):
-            return b"".join(pieces)
-    raise Refusal("too-large", limit=limit)
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        more = message.get("more_body", False)
+        if size > limit:
+            raise Refusal("too-large", limit=limit)
+    return b"".join(pieces)
 
 
 async def read_away(receive: Receive) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import re
+from functools import partial
 from time import perf_counter, time
 from typing import TYPE_CHECKING, NamedTuple
 
-from relevo.serving import problems
-from relevo.serving.bodies import Gone, read_away
+from relevo.serving import inference, problems
+from relevo.serving.bodies import JSON, Gone, read_away
 from relevo.serving.limits import seconds
 from relevo.serving.problems import Refusal, Told
 from relevo.serving.turns import Ask
@@ -88,7 +89,8 @@ class Door:
         """Answer one request."""
         began = perf_counter()
         told = _Answer(send, _identity(scope) or self.new_id())
-        scope["relevo.id"] = told.identity.decode()
+        scope["relevo.id"] = told.identity
+        scope["relevo.problem"] = partial(self.problem, scope)
         path = scope["path"].removeprefix(self._root) or "/"
         if self._root:
             path = path.removeprefix(self._root) or "/"  # for a proxy that does not take it away
@@ -108,15 +110,14 @@ class Door:
                 await self._rest(scope, receive, told)
         except Gone:
             return
-        except Refusal as refusal:
-            if refusal.kind == "too-large":
-                await read_away(receive)
-            await told.refuse(self.refused(refusal, scope["headers"], told.identity))
-        except Exception:
-            _log.exception("request %s failed", told.identity.decode())
-            if told.status:
-                raise
-            await told.refuse(self.refused(Refusal("internal"), scope["headers"], told.identity))
+        except Exception as error:
+            if told.status:  # what has begun cannot be taken back
+                if not told.whole:
+                    raise
+            else:
+                if isinstance(error, Refusal) and error.kind == "too-large":
+                    await read_away(receive)
+                await told.refuse(self.problem(scope, error))
         finally:
             self._note(scope, caller, told, perf_counter() - began)
 
@@ -144,6 +145,18 @@ class Door:
     def new_id(self) -> bytes:
         """Make an id for a request."""
         return self._ids.take(1)[0][0]
+
+    def problem(self, scope: Scope, error: Exception) -> Told:
+        """Count and write what a request cannot have; what nobody expected is logged under the request's id."""
+        identity: bytes = scope["relevo.id"]
+        if not isinstance(error, Refusal):
+            _log.error("request %s failed", identity.decode(), exc_info=error)
+            error = Refusal("internal")
+        told = self.refused(error, scope["headers"], identity)
+        if scope["relevo.path"].startswith("/v2"):
+            headers = [(b"content-type", JSON), *told.headers[1:]]
+            return Told(told.status, headers, inference.shaped(told.body))
+        return told
 
     def refused(self, refusal: Refusal, headers: list[tuple[bytes, bytes]], identity: bytes) -> Told:
         """Count a refusal, and write it."""
@@ -210,10 +223,9 @@ class Door:
         else:
             assert isinstance(answer, Exception)
             identity = self.new_id()
-            if not isinstance(answer, Refusal):
-                _log.error("request %s failed", identity.decode(), exc_info=answer)
-                answer = Refusal("internal")
-            told = self.refused(answer, head.headers, identity)
+            told = self.problem(
+                {"relevo.id": identity, "relevo.path": PREDICT, "headers": head.headers}, answer
+            )
             status, size = told.status, len(told.body)
         if caller.concurrency is not None and (told is None or told.status != _TOO_MANY):
             self._limits.leave(caller)
@@ -237,6 +249,7 @@ class _Answer:
         self.identity = identity
         self.status = 0
         self.size = 0
+        self.whole = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -244,6 +257,7 @@ class _Answer:
             message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.identity)]
         else:
             self.size += len(message.get("body", b""))
+            self.whole = not message.get("more_body", False)
         await self._send(message)
 
     async def refuse(self, told: Told) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
+from relevo.serving.explained import explanation_schema
 from relevo.serving.explaining import MOST as MOST_EXPLAINED
 from relevo.serving.problems import KINDS
 from relevo.serving.recommend import MOST
@@ -22,7 +25,10 @@ _TYPES: dict[str, dict[str, Any]] = {
     "double": {"type": "number"},
     "boolean": {"type": "boolean"},
     "date": {"type": "string", "format": "date"},
-    "timestamp": {"type": "string"},  # not "date-time": that has a time zone, these have none
+    "timestamp": {
+        "type": "string",
+        "format": "date-time-local",
+    },  # of OpenAPI's registry: without a time zone
 }
 _LIMITS = {
     "pattern": "pattern",
@@ -41,7 +47,8 @@ _GUESSES: dict[str, Any] = {
     "date": "2017-01-31",
     "timestamp": "2017-01-31 23:30:00",
 }
-_EXPLAINED_REFUSALS = (400, 404, 413, 415, 422, 500, 503)
+REFUSALS = (400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503)
+EXAMPLE_ID = "01a1feb0-e214-7000-81aa-86436d8ca86e"
 
 
 def field_schema(field: Field) -> dict[str, Any]:
@@ -121,6 +128,7 @@ def answer_schema(labels: tuple[str, str]) -> dict[str, Any]:
 def predict_path(served: Served | None, *, max_rows: int, max_body: int) -> dict[str, Any]:
     """Predict's entry; with a bare object as its schema while there is no version that answers."""
     labels = served.package.labels if served else ("", "")
+    examples = golden(served) if served else {}
     row = request_schema(served.package.request) if served else {"type": "object"}
     many = {"type": "array", "items": row, "minItems": 1, "maxItems": max_rows}
     answer = answer_schema(labels)
@@ -129,11 +137,14 @@ def predict_path(served: Served | None, *, max_rows: int, max_body: int) -> dict
         "200": {
             "description": t("One answer for an object; a list in the same order for a list."),
             "content": {
-                "application/json": {"schema": {"oneOf": [answer, {"type": "array", "items": answer}]}}
+                "application/json": {
+                    "schema": {"oneOf": [answer, {"type": "array", "items": answer}]},
+                    **_examples({name: given for name, (_, given) in examples.items()}),
+                }
             },
         }
     }
-    answers |= _refused(_EXPLAINED_REFUSALS)
+    answers |= refused(REFUSALS)
     return {
         "post": {
             "parameters": [
@@ -156,102 +167,60 @@ def predict_path(served: Served | None, *, max_rows: int, max_body: int) -> dict
             "operationId": "predict",
             "requestBody": {
                 "required": True,
-                "content": {"application/json": {"schema": {"oneOf": [row, many]}}},
+                "content": {
+                    "application/json": {
+                        "schema": {"oneOf": [row, many]},
+                        **_examples({name: asked for name, (asked, _) in examples.items()}),
+                    }
+                },
             },
             "responses": answers,
         }
     }
 
 
-def explanation_schema(labels: tuple[str, str]) -> dict[str, Any]:
-    """JSON Schema of an explanation; ``labels`` are (negative, positive)."""
-    number, text = {"type": "number"}, {"type": "string"}
-    field = {
-        "field": text,
-        "value": {"description": t("The request's value, as the contract reads it.")},
-        "unit": text,
-        "description": text,
-        "contribution": number
-        | {"description": t("What the field adds to the probability (Shapley value), from -1 to 1.")},
-        "error": {
-            "type": ["number", "null"],
-            "description": t("The contribution's standard error: the requests to compare with are a sample."),
-        },
-        "log_odds": number | {"description": t("What the field adds to the log-odds.")},
-        "used": {"type": "boolean", "description": t("Whether any feature is computed from the field.")},
-        "sentence": text,
-    }
-    optional = {"unit", "description"}
-    listed = {
-        "type": "object",
-        "properties": field,
-        "required": [one for one in field if one not in optional],
-    }
-    properties = {
-        "labels": {
-            "type": "object",
-            "properties": {
-                name: {"const": label} for name, label in zip(("negative", "positive"), labels, strict=True)
-            },
-            "required": ["negative", "positive"],
-        },
-        "probability": number,
-        "base": number | {"description": t("The mean probability of the requests to compare with.")},
-        "log_odds": number,
-        "base_log_odds": number,
-        "method": {"type": "string", "enum": ["exact", "sampled"]},
-        "rows": {"type": "integer", "description": t("How many requests were compared with.")},
-        "evaluations": {
-            "type": "integer",
-            "description": t("How many composed requests the model answered."),
-        },
-        "fields": {"type": "array", "items": listed, "description": t("The largest contribution first.")},
-        "summary": {"type": "array", "items": text},
-    }
-    description = t("The base and all contributions add up to the probability.")
-    return {
-        "type": "object",
-        "description": description,
-        "properties": properties,
-        "required": list(properties),
-    }
+def golden(served: Served) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """Requests that the package brings, with its exact answers: those that differ most, by name.
+
+    Where histories are looked up the answers are those of the time of packaging.
+    """
+    package = served.package
+    rows = sorted(package.golden, key=lambda row: float(row["probability"]))
+    chosen = {t("least likely"): rows[:1], t("median"): rows[len(rows) // 2 :][:1], t("likeliest"): rows[-1:]}
+    found = {}
+    for name, picked in chosen.items():
+        for row in picked:
+            decision = bool(row["decision"])
+            answer = {
+                "id": EXAMPLE_ID,
+                "probability": row["probability"],
+                "decision": decision,
+                "label": package.labels[decision],
+                "threshold": package.threshold,
+                "version": served.version.version,
+            }
+            found[name] = (row["request"], answer)
+    return found
 
 
-def explain_path(served: Served | None, *, max_body: int) -> dict[str, Any]:
-    """Explain's entry; with a bare object as its schema while there is no version that answers."""
-    labels = served.package.labels if served else ("", "")
-    row = request_schema(served.package.request) if served else {"type": "object"}
-    many = {"type": "array", "items": row, "minItems": 1, "maxItems": MOST_EXPLAINED}
-    whole = answer_schema(labels)["properties"] | {"explanation": explanation_schema(labels)}
-    del whole["id"]
-    answer = {"type": "object", "properties": whole, "required": list(whole)}
-    told = {"oneOf": [answer, {"type": "array", "items": answer}]}
-    answers = {
-        "200": {
-            "description": t("One answer for an object; a list in the same order for a list."),
-            "content": {"application/json": {"schema": told}},
-        }
-    }
+def _examples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Write examples as OpenAPI has them; none where there are none."""
+    if not values:
+        return {}
     return {
-        "post": {
-            "summary": t("Say what each field of a request adds to the probability."),
-            "description": t(
-                "At most {rows} rows and {bytes} bytes. No prediction is logged. The sentences are in English or"
-                " Spanish, by Accept-Language.",
-                rows=MOST_EXPLAINED,
-                bytes=max_body,
-            ),
-            "operationId": "explain",
-            "requestBody": {
-                "required": True,
-                "content": {"application/json": {"schema": {"oneOf": [row, many]}}},
-            },
-            "responses": answers | _refused(_EXPLAINED_REFUSALS),
+        "examples": {
+            name.replace(" ", "-"): {"summary": name, "value": value} for name, value in values.items()
         }
     }
 
 
-def _refused(statuses: Iterable[int]) -> dict[str, Any]:
+def json_text(value: Any) -> str:
+    """Write an example as JSON on one line."""
+    return orjson.dumps(value).decode()
+
+
+def refused(statuses: Iterable[int]) -> dict[str, Any]:
+    """Entries of refusals by status."""
     return {
         str(status): {
             "description": " ".join(kind.title() for kind in KINDS.values() if kind.status == status),
@@ -295,7 +264,7 @@ def recommend_path(shelf: Shelf | None) -> dict[str, Any]:
                         "description": t("The likeliest first."),
                         "content": {"application/json": {"schema": schema}},
                     },
-                    **_refused((422, 500, 503)),
+                    **refused((422, 500, 503)),
                 },
             }
         }
@@ -310,10 +279,18 @@ def other_paths(paths: Mapping[str, Any]) -> dict[str, Any]:
         "/ready": t("Whether there is a version that answers; 503 until there is."),
         "/metrics": t("Counters in Prometheus' text format."),
     }
-    return {
-        path: {"get": {**paths[path]["get"], "summary": summary, "description": summary}}
-        for path, summary in summaries.items()
-    }
+    found = {}
+    for path, summary in summaries.items():
+        answers: dict[str, Any] = {
+            "200": {"description": summary, "content": {"application/json": {"schema": {}}}}
+        }
+        if path == "/metrics":
+            answers["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
+        elif path != "/health":
+            answers |= refused((503,))
+        entry = {**paths[path]["get"], "summary": summary, "description": summary, "responses": answers}
+        found[path] = {"get": entry}
+    return found
 
 
 def problem_schema() -> dict[str, Any]:

@@ -90,10 +90,30 @@ KINDS: dict[str, Kind] = {
         lambda: t("The key is not for this."),
         lambda f: t("It lacks the scope “{scope}”.", **f),
     ),
+    "protocol": Kind(
+        400,
+        lambda: t("This is no request of the Open Inference Protocol."),
+        lambda f: t("The reason: {what}.", **f),
+    ),
+    "unreadable": Kind(
+        400,
+        lambda: t("The body cannot be read."),
+        lambda f: t("The reason: {reason}. The contract is at /docs.", **f),
+    ),
     "not-found": Kind(
         404,
         lambda: t("There is nothing here."),
         lambda _: t("Predictions are asked for with POST /v1/predict; /docs shows all there is."),
+    ),
+    "no-such-model": Kind(
+        404,
+        lambda: t("There is no model of this name."),
+        lambda f: t("The one that is served is {project}.", **f),
+    ),
+    "no-version": Kind(
+        404,
+        lambda: t("This version does not answer."),
+        lambda f: t("The one that answers is {version}.", **f),
     ),
     "no-recommend": Kind(
         404,
@@ -118,6 +138,26 @@ KINDS: dict[str, Kind] = {
         lambda: t("The request took too long to come."),
         lambda f: t("It must be here within {seconds:g} seconds.", **f),
     ),
+    "not-acceptable": Kind(
+        406,
+        lambda: t("The answer cannot be written so."),
+        lambda f: t("Accept one of {formats}.", **f),
+    ),
+    "too-slow": Kind(
+        408,
+        lambda: t("The body did not come in time."),
+        lambda f: t("Nothing came for {limit} seconds.", **f),
+    ),
+    "other-version": Kind(
+        409,
+        lambda: t("Another version answers now."),
+        lambda f: t("It is {version}. Begin anew, so that the answers of two versions are not mixed.", **f),
+    ),
+    "precondition": Kind(
+        412,
+        lambda: t("Another version answers now."),
+        lambda f: t("It is {version}. Begin anew, so that the answers of two versions are not mixed.", **f),
+    ),
     "too-large": Kind(
         413,
         lambda: t("The body is too large."),
@@ -128,10 +168,20 @@ KINDS: dict[str, Kind] = {
         lambda: t("The list has too many rows."),
         lambda f: t("At most {limit} rows are answered at once. Send several lists.", **f),
     ),
+    "binary-tensors": Kind(
+        415,
+        lambda: t("Binary tensors are not read or written."),
+        lambda _: t("Send and ask for tensor data as JSON."),
+    ),
     "content-type": Kind(
         415,
         lambda: t("The body is not declared to be JSON."),
         lambda _: t("Send the header Content-Type: application/json, and no Content-Encoding."),
+    ),
+    "stream-type": Kind(
+        415,
+        lambda: t("The body's format is none that is read."),
+        lambda f: t("Send one of {formats}, in UTF-8 with a header, and no Content-Encoding.", **f),
     ),
     "contract": Kind(
         422,
