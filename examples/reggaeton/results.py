@@ -56,16 +56,16 @@ def told(found: report.Found) -> str:
     spread = found["spread"]["pr_auc"]
     marked = [row for row in found["marked"] if row["mark"] == "reggaeton"]
     songs = ", ".join(f"{row['song']} ({row['probability']:.2f})" for row in marked) or "none"
-    lines = [
-        f"{found['rows']:,} songs, {found['positives']} of them reggaeton, each out of fold in",
-        f"{found['repeats']} repeats; {found['status']} after {found['seconds']:.0f} s",
-        *(f"  ✗ {reason}" for reason in found["failed"]),
-        report.table(SHOWN, found["models"]),
-        "",
-        f"PR-AUC in a fold: mean {spread['fold_mean']:.3f}, standard deviation {spread['folds']:.3f},",
-        f"of repeats {spread['repeats']:.3f}",
-        f"{len(marked)} of {len(found['marked'])} unlabelled songs are marked: {songs}",
-    ]
+    first = (
+        f"{found['rows']:,} songs, {found['positives']} of them reggaeton, each out of fold in"
+        f" {found['repeats']} repeats; {found['status']} after {found['seconds']:.0f} s"
+    )
+    scatter = (
+        f"PR-AUC in a fold: mean {spread['fold_mean']:.3f}, standard deviation {spread['folds']:.3f};"
+        f" standard deviation between repeats {spread['repeats']:.3f}"
+    )
+    lines = [first, *(f"  ✗ {reason}" for reason in found["failed"]), report.table(SHOWN, found["models"])]
+    lines += ["", scatter, f"{len(marked)} of {len(found['marked'])} unlabelled songs are marked: {songs}"]
     return "\n".join(lines)
 
 
