@@ -262,6 +262,38 @@ def test_there_must_be_something_to_compare_with(tmp_path: Path) -> None:
         explain(ModelPackage.load(tmp_path / "none"), small.body(small.request(random.Random(1))))
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_is_out_of_all_range_adds_up_too(tmp_path: Path, sign: int) -> None:
+    package = shop(tmp_path / "p")
+    known = histories.newest(4)
+    key = next(iter(known["pairs"]))
+    row = tuple(sign * math.inf if isinstance(cell, float) else cell for cell in known["pairs"][key])
+    package.bind({**known, "pairs": {**known["pairs"], key: row}})
+    request = {"customer_id": key[0], "product_id": key[1]}
+    found = explain(package, request)
+    total = found.base + sum(contributions(found).values())
+    assert total == pytest.approx(package.predict([request])[0].probability, abs=1e-9)
+    assert all(math.isfinite(value) for value in log_odds(found).values())
+
+
+def test_a_request_without_a_probability_is_refused(tmp_path: Path) -> None:
+    package = flights(tmp_path / "p")
+    reference = Reference(package)
+    row = small.request(random.Random(1))
+    package._run = lambda *_: [
+        np.full((1, 1), np.nan, np.float32)
+    ]  # as an infinite feature makes of some models
+    with pytest.raises(DataError, match="no probability"):
+        of(reference, row, package.features(row))
+
+
+def test_a_single_row_has_no_error(tmp_path: Path) -> None:
+    package = numbers.package(tmp_path / "p", 4, background=_asked(numbers.drawn(4, 1)))
+    found = explain(package, numbers.requests(numbers.drawn(4, 1, seed=1))[0])
+    assert {share.error for share in found.shares} == {None}
+    assert found.base + sum(contributions(found).values()) == pytest.approx(found.probability, abs=1e-9)
+
+
 def test_a_package_of_before_is_explained_against_its_golden_rows(tmp_path: Path) -> None:
     small.write(tmp_path / "draft")
     draft = ModelPackage.load(tmp_path / "draft")

@@ -20,6 +20,8 @@ from relevo.texts import t
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
+    from numpy.typing import NDArray
+
     from relevo.contract import Field
     from relevo.package import ModelPackage
 
@@ -89,11 +91,14 @@ def steps(
     """Explain a validated request with its features, in steps of about 2 ms between which others may work.
 
     A background row is left out when it cannot be composed with the request: where a composed request has no
-    features or no finite probability. Raises ``DataError`` when no row is left.
+    features or no finite probability. Raises ``DataError`` when no row is left, or the
+    request itself has no finite probability.
     """
     package = reference.package
     encoded = package.matrix([features])
     asked = reference.outputs(encoded)[0]
+    if not np.isfinite(asked).all():
+        raise DataError(t("the model has no probability for this request: a number is out of all range."))
     plan = reference.plan(row, encoded)
     found, fine = [np.empty((0, 2))], np.ones(len(reference.rows), bool)
     for taken, rows in shapley.coalitions(plan, reference.step):
@@ -102,7 +107,7 @@ def steps(
         outputs = reference.outputs(matrix)
         fine[rows[failed | ~np.isfinite(outputs).all(axis=1)]] = False
         found.append(outputs)
-    if not fine.any() or not np.isfinite(asked).all():
+    if not fine.any():
         raise DataError(
             t(
                 "There is nothing to compare the request with: the package holds no row that the model answers"
@@ -111,23 +116,30 @@ def steps(
         )
     with np.errstate(invalid="ignore"):  # in rows that are left out
         values = shapley.values(plan, np.concatenate(found), reference.found, asked)[fine]
-    mean, base = values.mean(axis=0), reference.found[fine].mean(axis=0)
-    errors = values[:, :, 0].std(axis=0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else None
-    shares = []
-    for field in package.request.fields:
-        place = reference.players.index(field.name) if field.name in reference.players else -1
-        added, odds = mean[place].tolist() if place >= 0 else (0.0, 0.0)
-        error = 0.0 if place < 0 else None if errors is None else float(errors[place])
-        shares.append(Share(field, row[field.name], added, error, odds, place >= 0))
-    shares.sort(key=lambda share: -abs(share.contribution))
+    base = reference.found[fine].mean(axis=0)
     return Explanation(
         labels=package.labels,
         probability=float(asked[0]),
         base=float(base[0]),
         log_odds=float(asked[1]),
         base_log_odds=float(base[1]),
-        shares=tuple(shares),
+        shares=_shares(reference, row, values),
         rows=len(values),
         evaluations=plan.evaluations,
         exact=not len(plan.walks.rows),
     )
+
+
+def _shares(reference: Reference, row: Mapping[str, Any], values: NDArray[np.float64]) -> tuple[Share, ...]:
+    """Average the (R, n, 2) values of the rows' games."""
+    mean = values.mean(axis=0)
+    errors = values[:, :, 0].std(axis=0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else None
+    places = {name: place for place, name in enumerate(reference.players)}
+    shares = []
+    for field in reference.package.request.fields:
+        place = places.get(field.name, -1)
+        added, odds = mean[place].tolist() if place >= 0 else (0.0, 0.0)
+        error = 0.0 if place < 0 else None if errors is None else float(errors[place])
+        shares.append(Share(field, row[field.name], added, error, odds, place >= 0))
+    shares.sort(key=lambda share: -abs(share.contribution))
+    return tuple(shares)

@@ -9,7 +9,7 @@ the joins, are computed for every composition.
 from __future__ import annotations
 
 from itertools import compress
-from time import perf_counter
+from time import thread_time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +38,7 @@ LEAST_WHOLE = 32
 SECONDS = 0.0015
 """What the model may take for the composed requests of one step, of which there are at least and at most:"""
 LEAST_STEP, MOST_STEP = 8, 256
+LARGEST_LOG_ODDS = 1e6
 _SEED = 0
 _SEVERAL = -1
 
@@ -95,17 +96,20 @@ class Reference:
         self.found = outputs[places]
         """(R, 2), as ``outputs`` gives them."""
         self.allowance = evaluations // max(1, len(places))
-        began = perf_counter()
+        began = thread_time()
         if rows:
             self.outputs(matrix)
-        each = (perf_counter() - began) / max(1, len(rows))
+        each = (thread_time() - began) / max(1, len(rows))
         self.step = int(min(MOST_STEP, max(LEAST_STEP, SECONDS / max(each, 1e-9))))
         """Composed requests that the model is asked at once. Its answers do not depend on it; others wait so long."""
 
     def outputs(self, matrix: Matrix) -> Floats:
-        """Probability and log-odds, (n, 2), of an encoded matrix."""
+        """Probability and log-odds, (n, 2), of an encoded matrix.
+
+        Infinite log-odds, which are a probability of 0 or 1, become the largest that are told.
+        """
         log_odds = self.package.log_odds(matrix)
-        return np.stack([probability(log_odds), log_odds], axis=1)
+        return np.stack([probability(log_odds), log_odds.clip(-LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)], axis=1)
 
     def plan(self, request: Mapping[str, Any], encoded: Matrix) -> shapley.Plan:
         """Which fields differ in each row, and so which coalitions to evaluate; ``encoded`` is (1, k)."""

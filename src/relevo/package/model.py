@@ -250,7 +250,8 @@ def calibrated(margin: NDArray[Any], a: float, b: float) -> NDArray[np.float64]:
 
 def linear(margin: NDArray[Any], a: float, b: float) -> NDArray[np.float64]:
     """Calibrated log-odds, shape (n,), in double precision."""
-    found: NDArray[np.float64] = margin.reshape(-1).astype(np.float64) * a + b
+    with np.errstate(over="ignore"):
+        found: NDArray[np.float64] = margin.reshape(-1).astype(np.float64) * a + b
     return found
 
 
