@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from relevo.candidates import Candidate, Tuning, estimator, lightgbm, logistic, pretrained, xgboost
+    from relevo.client import AsyncClient, Client
     from relevo.decisions import BestThreshold, Costs, ExpectedF1, TopK
     from relevo.definition import load
     from relevo.gate import Gate
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AsyncClient": "client",
     "Batches": "sources",
     "BestThreshold": "decisions",
     "Candidate": "candidates",
+    "Client": "client",
     "Costs": "decisions",
     "Examples": "population",
     "ExpectedF1": "decisions",
@@ -63,9 +66,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "AsyncClient",
     "Batches",
     "BestThreshold",
     "Candidate",
+    "Client",
     "Costs",
     "Examples",
     "ExpectedF1",
