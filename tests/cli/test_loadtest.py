@@ -104,6 +104,7 @@ def test_ctrl_c_gives_what_was_measured_until_then(body: Path) -> None:
     assert found["seconds"] < 60
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_locust_in_order(tmp_path: Path, body: Path) -> None:
     with answering(lambda _: reply(200)) as server:
         code, said, _ = call(server.url, "--write", tmp_path / "mine.py", "--body", body)

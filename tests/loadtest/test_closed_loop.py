@@ -38,6 +38,7 @@ def test_users_ask_what_the_contract_allows(running: Service, tmp_path: Path) ->
     assert outcome.notes == ()
 
 
+@pytest.mark.slow
 def test_several_processes_share_the_users(running: Service, tmp_path: Path) -> None:
     asked = target(running.url)
     outcome = closed_loop.run(asked, written(tmp_path, asked), Users(4, 4, 3, processes=2))
