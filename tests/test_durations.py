@@ -12,6 +12,7 @@ from relevo import durations
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
+        ("200ms", timedelta(milliseconds=200)),
         ("90s", timedelta(seconds=90)),
         ("15min", timedelta(minutes=15)),
         ("5m", timedelta(minutes=5)),

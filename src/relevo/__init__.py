@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from relevo.candidates import Candidate, Tuning, estimator, lightgbm, logistic, pretrained, xgboost
+    from relevo.client import AsyncClient, Client
     from relevo.decisions import BestThreshold, Costs, ExpectedF1, TopK
     from relevo.definition import load
     from relevo.explanation import explain
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AsyncClient": "client",
     "Batches": "sources",
     "BestThreshold": "decisions",
     "Candidate": "candidates",
+    "Client": "client",
     "Costs": "decisions",
     "Examples": "population",
     "ExpectedF1": "decisions",
@@ -65,9 +68,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "AsyncClient",
     "Batches",
     "BestThreshold",
     "Candidate",
+    "Client",
     "Costs",
     "Examples",
     "ExpectedF1",

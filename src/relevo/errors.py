@@ -9,6 +9,8 @@ RelevoError
 ├── RequestError      a request to predict breaks the contract
 ├── LedgerError       a record is missing, or the chain of releases does not verify
 ├── WorkspaceError    the workspace is locked, read-only, full, or absent
+├── ServiceError      a service refused a request, or did not answer it
+├── LoadTestError     a load test cannot be made as it was asked for
 └── ExtraMissingError      an optional part is not installed
 """
 
@@ -77,6 +79,36 @@ class LedgerError(RelevoError):
 
 class WorkspaceError(RelevoError):
     """The workspace is locked, read-only, full, or absent."""
+
+
+class ServiceError(RelevoError):
+    """A service refused a request, with its problem details (RFC 9457) as far as it gave them, or did not answer.
+
+    ``status`` is None when no answer came; ``correlation_id`` is what the service's own log knows the request by.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        type: str = "about:blank",  # noqa: A002 - the member's name
+        title: str = "",
+        detail: str = "",
+        problems: Sequence[dict[str, object]] = (),
+        correlation_id: str = "",
+    ) -> None:
+        self.status = status
+        self.type = type
+        self.title = title
+        self.detail = detail
+        self.problems = tuple(problems)
+        self.correlation_id = correlation_id
+        super().__init__(message)
+
+
+class LoadTestError(RelevoError):
+    """A load test cannot be made as it was asked for, or nothing answers."""
 
 
 class ExtraMissingError(RelevoError):

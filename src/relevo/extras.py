@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from relevo.errors import ExtraMissingError
@@ -17,7 +18,17 @@ def need(module: str, extra: str) -> Any:
         root = module.partition(".")[0]
         if error.name and error.name.partition(".")[0] != root:
             raise
-        line = f'pip install "relevo[{extra}]"'
-        raise ExtraMissingError(
-            t("This needs {module}, which is not installed. Type: {line}", module=root, line=line)
-        ) from error
+        raise _missing(root, extra) from error
+
+
+def need_elsewhere(module: str, extra: str) -> None:
+    """See that a process to be started can import ``module``, which this one must not; raises as ``need`` does."""
+    if find_spec(module) is None:
+        raise _missing(module, extra)
+
+
+def _missing(module: str, extra: str) -> ExtraMissingError:
+    line = f'pip install "relevo[{extra}]"'
+    return ExtraMissingError(
+        t("This needs {module}, which is not installed. Type: {line}", module=module, line=line)
+    )

@@ -31,7 +31,7 @@ HEAVY = (
 
 def test_every_command_is_here() -> None:
     wanted = (
-        "check collect history new predict promote rollback run score serve sql status step versions".split()  # noqa: SIM905
+        "check collect history loadtest new predict promote rollback run score serve sql status step versions".split()  # noqa: SIM905
     )
     assert wanted == COMMANDS
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from relevo.cli import keys
+from relevo.cli.loadtest import loadtest
 from relevo.texts import t
 
 app = typer.Typer(
@@ -298,6 +299,11 @@ def collect(project: Folder = HERE, json: Json = False) -> None:
     from relevo.cli.answering import collect as command
 
     command(project, json=json)
+
+
+app.command(
+    help=t("Test a service under load: users who wait for answers, the most of them, or a fixed rate.")
+)(loadtest)
 
 
 def _version(value: bool) -> None:

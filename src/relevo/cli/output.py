@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 FAILED, REFUSED, INTERRUPTED = 1, 3, 130
 
 
+class Reported(SystemExit):
+    """An interruption of which all is said already."""
+
+    def __init__(self) -> None:
+        super().__init__(INTERRUPTED)
+
+
 def say(text: str = "") -> None:
     """Print a line for people."""
     sys.stdout.write(f"{text}\n")
@@ -82,7 +89,7 @@ def guarded() -> Iterator[None]:
         _complain(disk.explain(error, Path(error.filename or ".")))
         sys.exit(FAILED)
     except SystemExit as end:
-        if end.code == INTERRUPTED:  # what Typer makes of Ctrl-C
+        if end.code == INTERRUPTED and not isinstance(end, Reported):  # what Typer makes of Ctrl-C
             sys.stderr.write(t("Interrupted; run it again and it goes on from there.") + "\n")
         raise
 

@@ -1,26 +1,22 @@
 """One HTTP answer into a file, whole or not at all, with another try where that may help.
 
-Waits double from half a second to a minute, each shortened by chance to at least half of it, so that
-clients which failed together do not come back together (Brooker 2015, *Exponential Backoff and Jitter*,
-"equal jitter"); a ``Retry-After`` header lengthens them.
+Waits are those of ``backoff``; a ``Retry-After`` header lengthens them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import http.client
-import random
 import ssl
 import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from relevo import disk
+from relevo import backoff, disk
 from relevo.errors import DataError
 from relevo.lake import first_line
 from relevo.reading.files import CHUNK
@@ -29,8 +25,6 @@ from relevo.texts import t
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
-
-SHORTEST, LONGEST = 0.5, 60.0
 
 
 @dataclass(frozen=True)
@@ -86,18 +80,13 @@ def fetch(
             if answer.status == HTTPStatus.OK:
                 accept(answer)
         except TemporaryError as error:
-            wait = max(error.wait, _backoff(number))
+            wait = max(error.wait, backoff.wait(number))
             if number == limits.tries or time.monotonic() + wait > deadline:
                 raise DataError(_given_up(shown, number, error)) from error
             time.sleep(wait)
         else:
             return answer
     raise AssertionError(shown)
-
-
-def _backoff(number: int) -> float:
-    longest = min(LONGEST, SHORTEST * 2 ** (number - 1))
-    return random.uniform(longest / 2, longest)  # noqa: S311 - chance, not secrecy
 
 
 def _given_up(shown: str, number: int, error: TemporaryError) -> str:
@@ -125,7 +114,7 @@ def _once(
                 return Answer(error.code)
             if error.code == HTTPStatus.TOO_MANY_REQUESTS or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 said = t("it answers {status}", status=f"{error.code} {error.reason}")
-                raise TemporaryError(said, _retry_after(error.headers.get("Retry-After"))) from error
+                raise TemporaryError(said, backoff.retry_after(error.headers.get("Retry-After"))) from error
             return _other(error.code, error.reason, shown, expected)
     except (OSError, http.client.HTTPException) as error:
         raise _explained(error, shown) from error
@@ -161,18 +150,6 @@ def _other(status: int, reason: str, shown: str, expected: tuple[int, ...]) -> A
     raise DataError(
         t("{url}: it answers {status}, which another try would not change.", url=shown, status=said)
     )
-
-
-def _retry_after(value: str | None) -> float:
-    """Seconds that a service asks to wait, given as such or as a date (RFC 9110, section 10.2.3)."""
-    if not value:
-        return 0.0
-    if value.strip().isdigit():
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return 0.0
 
 
 def _body(response: Any, shown: str, limits: Limits, path: Path, deadline: float) -> Answer:

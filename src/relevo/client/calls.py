@@ -1,0 +1,82 @@
+"""What is sent for each question, and how its answer is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+import orjson
+
+from relevo.client import answers
+from relevo.client.answers import Answer, Label, Recommended
+from relevo.errors import RequestError
+from relevo.texts import t
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+_READY, _NOT_READY = 200, 503
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One question. ``safe`` says that asking it twice does no more than asking it once."""
+
+    method: str
+    path: str
+    read: Callable[[Any], T]
+    safe: bool
+    query: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    accepted: tuple[int, ...] = (_READY,)
+    """Statuses that are an answer; ``read`` is given the body of 200 and 201, and None of others."""
+
+
+def predict(rows: Row | Sequence[Row], *, repeat: bool, explain: bool = False) -> Call[Any]:
+    """Ask for one answer, or for a list of them; ``repeat`` allows a prediction to be logged twice."""
+    one = isinstance(rows, Mapping)
+    given: Any = rows if one else list(rows)
+
+    def read(found: Any) -> Answer | list[Answer]:
+        return answers.answer(found) if one else answers.answers(found, len(given))
+
+    query = {"explain": "true"} if explain else {}
+    return Call("POST", "/v1/predict", read, safe=repeat, query=query, body=_json(given))
+
+
+def recommend(identity: object, k: int | None, *, repeat: bool) -> Call[list[Recommended]]:
+    """Ask for the likeliest items; what is recommended is logged as predictions are."""
+    text = str(identity).lower() if isinstance(identity, bool) else str(identity)
+    query = {} if k is None else {"k": str(k)}
+    path = f"/v1/recommend/{quote(text, safe='')}"
+    return Call("GET", path, answers.recommended, safe=repeat, query=query)
+
+
+def label(labels: Iterable[Label | Row]) -> Call[dict[str, Any]]:
+    """Tell outcomes; the service takes the same one twice as one."""
+    given = [one.plain() if isinstance(one, Label) else dict(one) for one in labels]
+    return Call(
+        "POST", "/v1/labels", answers.document, safe=True, body=_json(given), accepted=(200, 201, 202)
+    )
+
+
+def model() -> Call[dict[str, Any]]:
+    """Ask for the version that answers."""
+    return Call("GET", "/v1/model", answers.document, safe=True)
+
+
+def ready() -> Call[bool]:
+    """Ask whether there is a version that answers."""
+    return Call("GET", "/ready", lambda found: found is not None, safe=True, accepted=(_READY, _NOT_READY))
+
+
+def _json(value: Any) -> bytes:
+    """Write JSON: dates and times as ISO 8601, NumPy's numbers as numbers, NaN and infinities as null."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError as error:
+        said = str(error)
+        raise RequestError(
+            [{"field": "body", "problem": t("it cannot be JSON ({error}).", error=said)}]
+        ) from error
