@@ -85,13 +85,14 @@ class Service:
         )
 
 
-def start(root: Path, **options: Any) -> Service:
+def start(root: Path, *, workers: int = 1, **options: Any) -> Service:
     """Start ``relevo serve`` on a free port and wait for its ready line."""
     said = root / "said.txt"
+    command = [sys.executable, "-m", "relevo", "serve"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RELEVO_")}
     with said.open("a") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "relevo", "serve", str(root), "--port", "0", "--json"],
+            [*command, str(root), "--port", "0", "--workers", str(workers), "--json"],
             stdout=subprocess.PIPE,
             stderr=out,
             text=True,

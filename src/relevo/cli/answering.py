@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from relevo import lookups, validation
 from relevo.cli.output import document, say
-from relevo.errors import LedgerError, RequestError
+from relevo.errors import LedgerError, RequestError, WorkspaceError
 from relevo.online import FeatureError
 from relevo.package import ModelPackage
+from relevo.serving import quota
 from relevo.texts import t
 from relevo.workspace import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+MOST_WORKERS = 256
 
 
 def released(workspace: Workspace, version: str = "") -> tuple[str, ModelPackage]:
@@ -38,10 +41,25 @@ def released(workspace: Workspace, version: str = "") -> tuple[str, ModelPackage
     return found.version, package
 
 
-def serve(folder: Path, host: str, port: int, *, json: bool) -> None:
+def _count(workers: str) -> int:
+    if workers == quota.AUTO:
+        return quota.workers()
+    if not (workers.isascii() and workers.isdigit() and 1 <= int(workers) <= MOST_WORKERS):
+        raise WorkspaceError(
+            t(
+                "--workers {workers!r} is no number of processes. Write one from 1 to {most}, or auto.",
+                workers=workers[:20],
+                most=MOST_WORKERS,
+            )
+        )
+    return int(workers)
+
+
+def serve(folder: Path, host: str, port: int, workers: str, *, json: bool) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     from relevo import serving
 
+    count = _count(workers)
     workspace = Workspace.open(folder, create=False)
     name = workspace.project_name()
 
@@ -60,7 +78,7 @@ def serve(folder: Path, host: str, port: int, *, json: bool) -> None:
             )
         sys.stdout.flush()
 
-    serving.run(workspace, name, host=host, port=port, ready=ready)
+    serving.run(workspace, name, host=host, port=port, workers=count, ready=ready)
 
 
 def _given(words: list[str], package: ModelPackage) -> Any:

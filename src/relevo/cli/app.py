@@ -124,12 +124,21 @@ def serve(
     port: Annotated[
         int, typer.Option(metavar="N", min=0, max=65535, help=t("The port; 0 takes a free one."))
     ] = 8000,
+    workers: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help=t(
+                "Processes that answer; auto takes as many as the control group's quota of processors allows."
+            ),
+        ),
+    ] = "auto",
     json: Json = False,
 ) -> None:
     """Serve."""
     from relevo.cli.answering import serve as command
 
-    command(project, host, port, json=json)
+    command(project, host, port, workers, json=json)
 
 
 @app.command(help=t("Answer a request given as JSON, FIELD=VALUE pairs, or - for standard input."))

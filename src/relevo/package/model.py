@@ -15,7 +15,7 @@ import orjson
 
 from relevo import digest as digests
 from relevo import validation
-from relevo.encoding import row_encoder
+from relevo.encoding import levels_of, row_encoder
 from relevo.errors import PackageError
 from relevo.online import FeatureError, OnlineFeatures, compile_tree
 from relevo.package import manifest as manifests
@@ -71,7 +71,8 @@ class ModelPackage:
         self.labels = (manifest.negative, manifest.positive)
         self.validators: Validators = validation.build(manifest.request)
         self.online: OnlineFeatures = compile_tree(manifest.tree)
-        self._encode: RowEncoder = row_encoder(manifest.encoders)
+        self.levels = levels_of(manifest.encoders)
+        self._encode: RowEncoder = row_encoder(manifest.encoders, self.levels)
         self._a, self._b = manifest.calibration["a"], manifest.calibration["b"]
         self._run = _session(model, len(manifest.encoders)).run
         _check_features(manifest, self.online)

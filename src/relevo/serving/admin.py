@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
 from relevo import __version__, lookups
-from relevo.serving import docs, openapi, problems
+from relevo.serving import docs, exposition, openapi, problems
 from relevo.serving.collecting import backlog
 from relevo.serving.problems import Refusal
 from relevo.serving.recommend import Recommender
@@ -52,7 +52,9 @@ class Admin:
         return JSONResponse({"status": "ok"})
 
     async def ready(self, request: Request) -> Response:
-        """Whether there is a version that answers."""
+        """Whether there is a version that answers, and will go on answering."""
+        if self._app.draining:
+            return _problem(Refusal("draining"), request)
         served = self._app.predict.served
         if served is None:
             return self._none(request)
@@ -71,10 +73,10 @@ class Admin:
         """Prometheus' text."""
         served = self._app.predict.served
         created = datetime.fromisoformat(served.version.created_at).timestamp() if served else 0.0
+        total, processes = self._app.share.total()
         info = _info(served) if served else None
-        text = self._app.metrics.text(
-            info, created=created, backlog=backlog(self._logs), lookups=_histories(served)
-        )
+        seen = exposition.Seen(processes, info, created, backlog(self._logs), _histories(served))
+        text = exposition.text(total, seen)
         return Response(text, media_type=_METRICS)
 
     async def recommend(self, request: Request) -> Response:

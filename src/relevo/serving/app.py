@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relevo.journal import Journal
 from relevo.serving.admin import Admin
+from relevo.serving.board import Board, Share
 from relevo.serving.collecting import Collector
 from relevo.serving.follow import POLL, Follower
 from relevo.serving.memory import give_back
@@ -18,10 +19,23 @@ from relevo.serving.predict import MAX_BODY, MAX_ROWS, Predict
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
+    from relevo.package import ModelPackage
     from relevo.workspace import Workspace
 
 PREDICT = "/v1/predict"
+_TELL = 1.0  # seconds between two times that the other workers are told
 _log = logging.getLogger(__name__)
+
+
+class Worker(NamedTuple):
+    """Which of a service's processes this is, and what it was forked with."""
+
+    board: Board
+    number: int = 0
+    package: ModelPackage | None = None
+    """Of the champion at that time."""
+    alone: bool = True
+    """Whether nobody else collects what it leaves when it stops."""
 
 
 class App:
@@ -37,15 +51,27 @@ class App:
         max_body: int,
         max_rows: int,
         collect: bool,
+        worker: Worker,
     ) -> None:
+        self.draining = False
         self.metrics = Metrics()
+        self.share = Share(worker.board, worker.number, self.metrics, str(worker.number), self._gauges)
         self.journal = Journal.open(workspace.logs)
         self.predict = Predict(
             self.journal, self.metrics, project=project, alias=alias, max_body=max_body, max_rows=max_rows
         )
-        self._collector = Collector(workspace, self.journal) if collect else None
+        self._alone = worker.alone
+        lead = worker.number == 0
+        self._collector = Collector(workspace, [self.journal], lead=lead) if collect else None
         self.follower = Follower(
-            workspace, project, alias, self.predict, self.metrics, self._collector, poll=poll
+            workspace,
+            project,
+            alias,
+            self.predict,
+            self.metrics,
+            self._collector,
+            poll=poll,
+            package=worker.package,
         )
         self._rest = Admin(self, workspace.logs, project, alias, (max_rows, max_body)).rest
         found = self.follower.look()
@@ -76,6 +102,7 @@ class App:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 self.follower.start()
+                self._telling = asyncio.create_task(self._tell())
                 give_back()
                 gc.freeze()  # what was loaded stays: do not walk through it again at each collection
                 await send({"type": "lifespan.startup.complete"})
@@ -84,11 +111,28 @@ class App:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
+    async def _tell(self) -> None:
+        while True:
+            self.share.publish()
+            await asyncio.sleep(_TELL)
+
+    def _gauges(self) -> dict[str, Any]:
+        served = self.predict.served
+        return {
+            "version": served.version.version if served else "",
+            "ledger_up": self.metrics.ledger_up,
+            "unsynced": round(self.journal.unsynced, 3),
+            "sync_seconds": round(self.journal.sync_seconds, 6),
+        }
+
     async def _stop(self) -> None:
         await self.follower.stop()
+        self._telling.cancel()
         self.journal.close()
+        self.share.publish()
         if self._collector is not None:
-            await asyncio.get_running_loop().run_in_executor(None, self._collector.finish)
+            end = self._collector.finish if self._alone else self._collector.wait
+            await asyncio.get_running_loop().run_in_executor(None, end)
 
 
 def create_app(
@@ -100,13 +144,21 @@ def create_app(
     max_body: int = MAX_BODY,
     max_rows: int = MAX_ROWS,
     collect: bool = True,
+    worker: Worker | None = None,
 ) -> App:
     """Make the application that answers for ``alias``, and load what it stands for now.
 
     ``poll`` is how often, in seconds, the ledger is asked whether the alias moved. ``collect`` starts
     ``relevo collect`` for complete segments of the journal. Raises ``WorkspaceError`` when predictions
-    could not be logged.
+    could not be logged. ``worker`` says which of several processes this is; by default it is the only one.
     """
     return App(
-        workspace, project_name, alias=alias, poll=poll, max_body=max_body, max_rows=max_rows, collect=collect
+        workspace,
+        project_name,
+        alias=alias,
+        poll=poll,
+        max_body=max_body,
+        max_rows=max_rows,
+        collect=collect,
+        worker=worker or Worker(Board(1)),
     )

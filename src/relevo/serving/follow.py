@@ -33,8 +33,26 @@ _RETRY = 5.0  # seconds before a package that could not be loaded is tried again
 _log = logging.getLogger(__name__)
 
 
+def preload(workspace: Workspace, project: str, alias: str) -> ModelPackage | None:
+    """Load what ``alias`` stands for, for those to be forked; None when there is nothing that can be loaded.
+
+    Afterwards this process has no connection to the ledger.
+    """
+    try:
+        release = next(reversed(workspace.ledger.releases(project, alias)), None)
+        version = workspace.ledger.version(project, release.version) if release else None
+        return ModelPackage.load(workspace.blobs.folder(version.digest)) if version else None
+    except RelevoError:  # each worker finds it again, says so, and waits for better
+        return None
+    finally:
+        workspace.ledger.close()
+
+
 class Follower:
-    """Keeps ``predict`` on the version that ``alias`` stands for. ``note`` says what is wrong at the moment."""
+    """Keeps ``predict`` on the version that ``alias`` stands for. ``note`` says what is wrong at the moment.
+
+    ``package`` is one that is loaded already and may be the one needed first.
+    """
 
     def __init__(
         self,
@@ -46,8 +64,10 @@ class Follower:
         collector: Collector | None,
         *,
         poll: float = POLL,
+        package: ModelPackage | None = None,
     ) -> None:
         self.note = ""
+        self._package = package
         self._workspace, self._project, self._alias = workspace, project, alias
         self._predict, self._metrics, self._collector = predict, metrics, collector
         self._poll = poll
@@ -92,11 +112,7 @@ class Follower:
             return None
         answering = self._predict.served
         same = answering is not None and answering.version.version == version.version
-        package = (
-            answering.package
-            if answering is not None and same
-            else ModelPackage.load(self._workspace.blobs.folder(version.digest))
-        )
+        package = answering.package if answering is not None and same else self._load(version.digest)
         made = lookups.facts(ledger, package)
         if answering is not None and same and made == answering.made:
             self._again = 0.0
@@ -104,6 +120,13 @@ class Follower:
         files = lookups.opened(self._workspace.lookups, package, made)
         self._again = 0.0
         return Served(package, version, release, files, made)
+
+    def _load(self, digest: str) -> ModelPackage:
+        """Load a package; the one that was loaded before the fork is there already."""
+        before, self._package = self._package, None
+        if before is not None and before.digest == digest:
+            return before
+        return ModelPackage.load(self._workspace.blobs.folder(digest))
 
     def _version(self, release: Release) -> ModelVersion:
         version = self._workspace.ledger.version(self._project, release.version)

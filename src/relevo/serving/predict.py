@@ -89,6 +89,8 @@ class Predict:
         served.decided = self._metrics.predictions.setdefault(key, served.decided)
         for name, file in served.histories.items():
             file.misses = self._metrics.missing.setdefault(name, file.misses)
+        for feature, levels in served.package.levels.items():
+            levels.misses = self._metrics.unseen.setdefault(feature, [0])
         self.served = served
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

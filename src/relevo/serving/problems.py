@@ -106,6 +106,11 @@ KINDS: dict[str, Kind] = {
         lambda: t("Something went wrong here."),
         lambda f: t("The service's log tells more under {id}.", **f),
     ),
+    "draining": Kind(
+        503,
+        lambda: t("The service is stopping."),
+        lambda _: t("It answers what is under way and takes no new connections; ask another."),
+    ),
     "no-model": Kind(
         503,
         lambda: t("There is no model to answer with."),

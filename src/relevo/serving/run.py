@@ -1,7 +1,8 @@
-"""Running the service in this process, until it is told to stop."""
+"""Running the service until it is told to stop: in this process, or in workers forked from it."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import socket
@@ -15,14 +16,17 @@ from relevo.texts import t
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from uvicorn import Config
 
+    from relevo.serving.app import App
     from relevo.workspace import Workspace
 
 _SWITCH = 0.0005  # seconds; how long a thread that loads a package may keep the event loop waiting
 _KEEP_ALIVE = 75
-_FAREWELL = 30  # seconds that requests under way have to finish
+FAREWELL = 30
+"""Seconds that requests under way have to finish when the service stops."""
 
 
 def run(
@@ -32,40 +36,74 @@ def run(
     host: str = "127.0.0.1",
     port: int = 8000,
     alias: str = "champion",
+    workers: int = 1,
     ready: Callable[[str, str], None] | None = None,
 ) -> None:
     """Serve over HTTP and block until SIGTERM or SIGINT; port 0 takes a free one.
 
     ``ready`` is called with the address and the version that answers (empty when there is none yet) once
-    requests are accepted; by default one line is printed. Raises ``WorkspaceError`` when the address is
-    taken or predictions could not be logged, ``ExtraMissingError`` without the extra ``serve``.
+    requests are accepted; by default one line is printed. More ``workers`` than one are processes forked from
+    this one, which must have no other threads. Raises ``WorkspaceError`` when the address is taken or
+    predictions could not be logged, ``ExtraMissingError`` without the extra ``serve``.
     """
     for module in ("fastapi", "uvicorn", "httptools", "uvloop"):
         need(module, "serve")
     import numpy as np
-    from uvicorn import Server as Uvicorn
 
     from relevo.serving.app import create_app
+    from relevo.serving.supervise import supervise
 
     sys.setswitchinterval(_SWITCH)
     use_one_arena()
     np.seterr(over="ignore", invalid="ignore")  # the caller's infinities are answered, not warned of
     _log_to_stderr()
     listener = _listen(host, port)
-    app = create_app(workspace, project_name, alias=alias)
+    address = _address(listener)
+
+    def tell(version: str) -> None:
+        (ready or _print)(address, version)
+
+    if workers > 1:
+        supervise(workspace, project_name, listener, alias=alias, workers=workers, ready=tell)
+    else:
+        answer(create_app(workspace, project_name, alias=alias), listener, tell)
+
+
+def answer(
+    app: App, listener: socket.socket, ready: Callable[[str], None], lifeline: int | None = None
+) -> None:
+    """Answer on a bound socket in this process until SIGTERM or SIGINT; what is under way is finished.
+
+    ``lifeline`` is a descriptor that becomes readable when the supervisor is gone: then it stops too, and
+    leaves SIGINT, which a terminal sends to all of its processes, to the supervisor.
+    """
+    from uvicorn import Server as Uvicorn
+
+    from relevo.serving.drain import drain
 
     class Server(Uvicorn):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
+            if lifeline is not None:
+                asyncio.get_running_loop().add_reader(lifeline, self.handle_exit, signal.SIGTERM, None)
             served = app.predict.served
-            (ready or _print)(_address(listener), served.version.version if served else "")
+            ready(served.version.version if served else "")
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            if lifeline is not None:
+                asyncio.get_running_loop().remove_reader(lifeline)
+            await drain(app, self)
+            await super().shutdown(sockets)
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            if lifeline is None or sig != signal.SIGINT:
+                super().handle_exit(sig, frame)
 
     server = Server(configuration(app))
     app.predict.in_flight = server.server_state.tasks
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(
-            number, lambda *_: None
-        )  # uvicorn raises the signal again when all is done: then we return
+        # uvicorn raises the signal again when all is done: then we return
+        signal.signal(number, lambda *_: None)
     server.run([listener])
 
 
@@ -85,7 +123,7 @@ def configuration(app: Any) -> Config:
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=_FAREWELL,
+        timeout_graceful_shutdown=FAREWELL,
     )
 
 
