@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -136,6 +137,8 @@ def serve(
     json: Json = False,
 ) -> None:
     """Serve."""
+    # numpy's threads would do nothing here, and not survive a fork
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from relevo.cli.answering import serve as command
 
     command(project, host, port, workers, json=json)

@@ -19,27 +19,27 @@ from relevo.serving.predict import MAX_BODY, MAX_ROWS, Predict
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
-    from relevo.package import ModelPackage
     from relevo.workspace import Workspace
 
 PREDICT = "/v1/predict"
-_TELL = 1.0  # seconds between two times that the other workers are told
+_TELL = 0.5  # seconds between two times that the other workers are told
 _log = logging.getLogger(__name__)
 
 
 class Worker(NamedTuple):
-    """Which of a service's processes this is, and what it was forked with."""
+    """Which of a service's processes this is."""
 
     board: Board
     number: int = 0
-    package: ModelPackage | None = None
-    """Of the champion at that time."""
     alone: bool = True
     """Whether nobody else collects what it leaves when it stops."""
 
 
 class App:
-    """An ASGI application. Made by ``create_app``; one for each process."""
+    """An ASGI application. Made by ``create_app``, one for each process; or before a fork, then ``begin`` after it.
+
+    Until it begins it holds nothing that must not cross a fork.
+    """
 
     def __init__(
         self,
@@ -51,32 +51,29 @@ class App:
         max_body: int,
         max_rows: int,
         collect: bool,
-        worker: Worker,
     ) -> None:
         self.draining = False
         self.metrics = Metrics()
-        self.share = Share(worker.board, worker.number, self.metrics, str(worker.number), self._gauges)
         self.journal = Journal.open(workspace.logs)
         self.predict = Predict(
             self.journal, self.metrics, project=project, alias=alias, max_body=max_body, max_rows=max_rows
         )
-        self._alone = worker.alone
-        lead = worker.number == 0
-        self._collector = Collector(workspace, [self.journal], lead=lead) if collect else None
+        self.collector = Collector(workspace, [self.journal]) if collect else None
         self.follower = Follower(
-            workspace,
-            project,
-            alias,
-            self.predict,
-            self.metrics,
-            self._collector,
-            poll=poll,
-            package=worker.package,
+            workspace, project, alias, self.predict, self.metrics, self.collector, poll=poll
         )
         self._rest = Admin(self, workspace.logs, project, alias, (max_rows, max_body)).rest
-        found = self.follower.look()
-        if found is not None:
-            self.follower.take(found)
+
+    def begin(self, worker: Worker) -> None:
+        """Be this process's application: load what answers, unless that was done before the fork."""
+        self._alone = worker.alone
+        self.share = Share(worker.board, worker.number, self.metrics, str(worker.number), self._gauges)
+        if self.collector is not None:
+            self.collector.lead = worker.number == 0
+        if self.predict.served is None:
+            found = self.follower.look()
+            if found is not None:
+                self.follower.take(found)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or live through the server's life."""
@@ -130,8 +127,8 @@ class App:
         self._telling.cancel()
         self.journal.close()
         self.share.publish()
-        if self._collector is not None:
-            end = self._collector.finish if self._alone else self._collector.wait
+        if self.collector is not None:
+            end = self.collector.finish if self._alone else self.collector.wait
             await asyncio.get_running_loop().run_in_executor(None, end)
 
 
@@ -144,21 +141,17 @@ def create_app(
     max_body: int = MAX_BODY,
     max_rows: int = MAX_ROWS,
     collect: bool = True,
-    worker: Worker | None = None,
+    begin: bool = True,
 ) -> App:
     """Make the application that answers for ``alias``, and load what it stands for now.
 
     ``poll`` is how often, in seconds, the ledger is asked whether the alias moved. ``collect`` starts
     ``relevo collect`` for complete segments of the journal. Raises ``WorkspaceError`` when predictions
-    could not be logged. ``worker`` says which of several processes this is; by default it is the only one.
+    could not be logged. Without ``begin`` nothing is loaded yet, and the application may be carried over forks.
     """
-    return App(
-        workspace,
-        project_name,
-        alias=alias,
-        poll=poll,
-        max_body=max_body,
-        max_rows=max_rows,
-        collect=collect,
-        worker=worker or Worker(Board(1)),
+    app = App(
+        workspace, project_name, alias=alias, poll=poll, max_body=max_body, max_rows=max_rows, collect=collect
     )
+    if begin:
+        app.begin(Worker(Board(1)))
+    return app

@@ -45,10 +45,10 @@ class Collector:
     several workers one has the ``lead``; the others only end the segments that are old.
     """
 
-    def __init__(self, workspace: Workspace, journals: Sequence[Journal] = (), *, lead: bool = True) -> None:
+    def __init__(self, workspace: Workspace, journals: Sequence[Journal] = ()) -> None:
         self._workspace = workspace
         self._journals = journals
-        self._lead = lead
+        self.lead = True
         self._child: subprocess.Popen[bytes] | None = None
         self._pause = _PAUSE
         self._next = 0.0
@@ -67,7 +67,7 @@ class Collector:
         self._next = time.monotonic() + self._pause
         for open_journal in self._journals:
             open_journal.roll()
-        if self._lead and self._waiting():
+        if self.lead and self._waiting():
             self._child = self._spawn()
             _idle(self._child.pid)
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from relevo.serving.app import App
 
-LINGER = 3.0
+LINGER = 5.0
 """Seconds that idle connections stay open: what a client sent on one before it knew is answered, as the last."""
 _LOOK = 0.02
 

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from relevo import lookups
@@ -33,26 +34,8 @@ _RETRY = 5.0  # seconds before a package that could not be loaded is tried again
 _log = logging.getLogger(__name__)
 
 
-def preload(workspace: Workspace, project: str, alias: str) -> ModelPackage | None:
-    """Load what ``alias`` stands for, for those to be forked; None when there is nothing that can be loaded.
-
-    Afterwards this process has no connection to the ledger.
-    """
-    try:
-        release = next(reversed(workspace.ledger.releases(project, alias)), None)
-        version = workspace.ledger.version(project, release.version) if release else None
-        return ModelPackage.load(workspace.blobs.folder(version.digest)) if version else None
-    except RelevoError:  # each worker finds it again, says so, and waits for better
-        return None
-    finally:
-        workspace.ledger.close()
-
-
 class Follower:
-    """Keeps ``predict`` on the version that ``alias`` stands for. ``note`` says what is wrong at the moment.
-
-    ``package`` is one that is loaded already and may be the one needed first.
-    """
+    """Keeps ``predict`` on the version that ``alias`` stands for. ``note`` says what is wrong at the moment."""
 
     def __init__(
         self,
@@ -64,17 +47,32 @@ class Follower:
         collector: Collector | None,
         *,
         poll: float = POLL,
-        package: ModelPackage | None = None,
     ) -> None:
         self.note = ""
-        self._package = package
+        self._package: ModelPackage | None = None
         self._workspace, self._project, self._alias = workspace, project, alias
         self._predict, self._metrics, self._collector = predict, metrics, collector
         self._poll = poll
         self._news: tuple[str, int] | None = None
+        self._stamp: object = None
         self._again = 0.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="relevo-follow")
         self._task: asyncio.Task[None] | None = None
+
+    def prepare(self) -> None:
+        """Load what is needed first, for all that are to be forked from this process; errors are left to them.
+
+        A package without histories answers at once. Files of histories are each process's own, and no
+        connection to the ledger stays open.
+        """
+        with suppress(RelevoError):
+            release = next(reversed(self._workspace.ledger.releases(self._project, self._alias)), None)
+            if release is not None:
+                version = self._version(release)
+                self._package = ModelPackage.load(self._workspace.blobs.folder(version.digest))
+                if not self._package.histories and (found := self.look()) is not None:
+                    self.take(found)
+        self._workspace.ledger.close()
 
     def look(self) -> Served | None:
         """Ask the ledger once; returns a version to take over, loaded, or None when nothing is new."""
@@ -101,7 +99,11 @@ class Follower:
 
     def _ask(self) -> Served | None:
         ledger = self._workspace.ledger
+        stamp = ledger.stamp()
+        if stamp is not None and stamp == self._stamp and not self._due():
+            return None
         news = ledger.news(self._project)
+        self._stamp = stamp
         if news == self._news and not self._due():
             return None
         release = next(reversed(ledger.releases(self._project, self._alias)), None)

@@ -51,7 +51,7 @@ def run(
     import numpy as np
 
     from relevo.serving.app import create_app
-    from relevo.serving.supervise import supervise
+    from relevo.serving.supervise import Supervisor
 
     sys.setswitchinterval(_SWITCH)
     use_one_arena()
@@ -63,10 +63,11 @@ def run(
     def tell(version: str) -> None:
         (ready or _print)(address, version)
 
+    app = create_app(workspace, project_name, alias=alias, begin=workers == 1)
     if workers > 1:
-        supervise(workspace, project_name, listener, alias=alias, workers=workers, ready=tell)
+        Supervisor(workspace, app, listener, workers).run(tell)
     else:
-        answer(create_app(workspace, project_name, alias=alias), listener, tell)
+        answer(app, listener, tell)
 
 
 def answer(

@@ -19,21 +19,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from relevo.journal import Journal
-from relevo.serving.app import Worker, create_app
+from relevo.serving.app import Worker
 from relevo.serving.board import Board, Share, bury
 from relevo.serving.collecting import Collector
 from relevo.serving.drain import LINGER
-from relevo.serving.follow import preload
 from relevo.serving.memory import give_back
 from relevo.serving.metrics import Metrics
-from relevo.serving.run import FAREWELL, answer
+from relevo.serving.run import FAREWELL, answer, configuration
 from relevo.texts import t
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from relevo.serving.app import App
     from relevo.workspace import Workspace
 
 _STEADY = 10.0  # seconds after which a worker's death says nothing about the next one's life
@@ -57,13 +56,14 @@ class _Slot:
 
 
 class Supervisor:
-    """Keeps ``workers`` processes alive. It has one thread, and sleeps unless a signal or a worker wakes it."""
+    """Keeps ``workers`` processes alive that are ``app`` on a bound socket.
 
-    def __init__(
-        self, workspace: Workspace, project: str, listener: socket.socket, alias: str, workers: int
-    ) -> None:
-        self._workspace, self._project, self._alias = workspace, project, alias
-        self._listener = listener
+    It has one thread, and sleeps unless a signal or a worker wakes it.
+    """
+
+    def __init__(self, workspace: Workspace, app: App, listener: socket.socket, workers: int) -> None:
+        self._workspace = workspace
+        self._app, self._listener = app, listener
         self._slots = [_Slot(number) for number in range(workers)]
         self._board = Board(workers + 1)
         self._metrics = Metrics()
@@ -74,15 +74,19 @@ class Supervisor:
         self._stopping = False
 
     def run(self, ready: Callable[[str], None]) -> None:
-        """Start the workers and keep them until SIGTERM or SIGINT; then let them finish."""
-        package = preload(self._workspace, self._project, self._alias)
+        """Start the workers and keep them until SIGTERM or SIGINT; then let them finish.
+
+        ``ready`` is given the version that answers once all of them do.
+        """
+        self._app.follower.prepare()
+        configuration(self._app).load()  # imports the server's parts
         self._listener.listen(_BACKLOG)
         self._listen_to_signals()
         give_back()
         gc.freeze()  # no collection in a worker writes to what was made before the fork
         waiting, version = len(self._slots), ""
         while not self._stopping:
-            self._start_due(package)
+            self._start_due()
             self._share.publish()
             for said in self._wait():
                 waiting, version = waiting - 1, said
@@ -91,13 +95,13 @@ class Supervisor:
             self._reap()
         self._finish()
 
-    def _start_due(self, package: Any) -> None:
+    def _start_due(self) -> None:
         for slot in self._slots:
             if not slot.pid and time.monotonic() >= slot.due:
                 slot.born = time.monotonic()
                 slot.pid = os.fork()
                 if not slot.pid:
-                    self._work(Worker(self._board, slot.number, package, alone=False))
+                    self._work(Worker(self._board, slot.number, alone=False))
 
     def _wait(self) -> list[str]:
         """Sleep until something happens; returns the versions of workers that became ready."""
@@ -181,8 +185,8 @@ class Supervisor:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for descriptor in (self._held, self._voice, self._signalled, self._wake):
                 os.close(descriptor)
-            app = create_app(self._workspace, self._project, alias=self._alias, worker=worker)
-            answer(app, self._listener, tell, self._lifeline)
+            self._app.begin(worker)
+            answer(self._app, self._listener, tell, self._lifeline)
             code = 0
         except BaseException:  # noqa: BLE001 - logged with its traceback; the supervisor starts another
             _log.exception("worker %s", worker.number)
@@ -191,23 +195,6 @@ class Supervisor:
                 with suppress(OSError, ValueError):
                     stream.flush()
             os._exit(code)
-
-
-def supervise(
-    workspace: Workspace,
-    project: str,
-    listener: socket.socket,
-    *,
-    alias: str,
-    workers: int,
-    ready: Callable[[str], None],
-) -> None:
-    """Serve by workers until SIGTERM or SIGINT; ``ready`` is given the version once all of them answer.
-
-    Raises ``WorkspaceError`` when predictions could not be logged.
-    """
-    Journal.open(workspace.logs).close()  # says now what would otherwise stop each worker
-    Supervisor(workspace, project, listener, alias, workers).run(ready)
 
 
 def _ended(pid: int) -> int | None:
