@@ -21,11 +21,10 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving import MEGABYTE, free_port, tell, wait
-
 from relevo.records import Verdict
 from relevo.register import register
 from relevo.workspace import Workspace
+from serving import MEGABYTE, free_port, tell, wait
 
 HERE = Path(__file__).parent
 CONNECTIONS, REQUESTS = 16, 20_000

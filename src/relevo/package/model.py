@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -292,6 +293,8 @@ def _keyed(line: Sequence[Any], kinds: Sequence[str], width: int) -> tuple[Any, 
 
 
 def _session(model: bytes, width: int) -> Any:
+    # ONNX Runtime 1.31 on Linux reports to its maker from a thread of its own unless this is set before (Privacy.md)
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
