@@ -148,7 +148,7 @@ def test_a_damaged_line_is_kept_aside_and_reported(workspace: Workspace, bad: by
     [kept] = workspace.logs.iterdir()
     assert kept.suffix == ".damaged"
     assert kept.read_bytes() == bad
-    assert said == [f"Damaged lines in the prediction journal: 1. They are kept in {kept}."]
+    assert said == [f"Damaged lines in the journal: 1. They are kept in {kept}."]
     assert collect(workspace) == 0
 
 
@@ -178,7 +178,7 @@ def test_a_segment_of_damage_only_leaves_it_aside(workspace: Workspace) -> None:
 def test_damage_is_logged_when_nobody_listens(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
     write(workspace, b"nonsense\n")
     collect(workspace)
-    assert "Damaged lines in the prediction journal: 1." in caplog.text
+    assert "Damaged lines in the journal: 1." in caplog.text
 
 
 def test_a_collection_killed_before_the_removal_does_not_repeat_it(workspace: Workspace) -> None:

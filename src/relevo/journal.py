@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
 
-PREDICTIONS = "predictions"
+PREDICTIONS, LABELS = "predictions", "labels"
+STREAMS = (PREDICTIONS, LABELS)
+"""What a service logs; each is a table of the lake."""
 _SUFFIX, _NASCENT = ".jsonl", ".nascent"
 _TAIL = 1 << 16
 _GATHER = 0.05  # seconds that lines wait for others to be flushed with; the disk has the same again

@@ -52,7 +52,14 @@ def test_other_paths_and_methods_are_problems(
 
 def test_the_document_describes_predict_by_its_contract(running: Service) -> None:
     document = running.client.get("/openapi.json").json()
-    assert set(document["paths"]) == {"/v1/predict", "/v1/model", "/health", "/ready", "/metrics"}
+    assert set(document["paths"]) == {
+        "/v1/predict",
+        "/v1/labels",
+        "/v1/model",
+        "/health",
+        "/ready",
+        "/metrics",
+    }
     predict = document["paths"]["/v1/predict"]["post"]
     row, many = predict["requestBody"]["content"]["application/json"]["schema"]["oneOf"]
     assert row["properties"]["TIPOVUELO"]["enum"] == ["I", "N"]

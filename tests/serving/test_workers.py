@@ -18,7 +18,7 @@ import pytest
 
 from relevo.journal import Journal
 from support import service, small
-from support.service import GOOD, SECOND, until
+from support.service import GOOD, SECOND, until, workers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,11 +26,6 @@ if TYPE_CHECKING:
     from relevo.workspace import Workspace
 
 WORKERS = 3
-
-
-def workers(running: service.Service) -> set[int]:
-    """The processes that answer: those the supervisor forked, not the collectors that they start."""
-    return {child.pid for child in psutil.Process(running.process.pid).children()}
 
 
 def in_the_lake(made: Workspace) -> list[str]:

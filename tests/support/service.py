@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import psutil
 
 from relevo.records import Verdict
 from relevo.register import register
@@ -104,6 +105,11 @@ def start(root: Path, *, workers: int = 1, **options: Any) -> Service:
     assert line, said.read_text()
     url = json.loads(line)["url"]
     return Service(process, url, httpx.Client(base_url=url, timeout=30), said)
+
+
+def workers(running: Service) -> set[int]:
+    """The processes that the supervisor of a service of several workers forked."""
+    return {child.pid for child in psutil.Process(running.process.pid).children()}
 
 
 def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:

@@ -138,11 +138,14 @@ def predict(words: list[str], folder: Path, version: str, *, json: bool) -> None
 
 
 def collect(folder: Path, *, json: bool) -> None:
-    """Bring logged predictions into the lake."""
-    from relevo.collect import collect as collect_
+    """Bring logged predictions and labels into the lake."""
+    from relevo.collect import collect_all
+    from relevo.journal import LABELS, PREDICTIONS
 
-    rows = collect_(Workspace.open(folder, create=False), report=None if json else say)
+    found = collect_all(Workspace.open(folder, create=False), report=None if json else say)
     if json:
-        document({"rows": rows})
-    else:
-        say(t("{rows:,} predictions collected.", rows=rows))
+        document({"rows": found[PREDICTIONS], "labels": found[LABELS]})
+        return
+    say(t("{rows:,} predictions collected.", rows=found[PREDICTIONS]))
+    if found[LABELS]:
+        say(t("{rows:,} labels collected.", rows=found[LABELS]))

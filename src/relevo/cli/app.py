@@ -262,7 +262,8 @@ def rollback(
 
 @app.command(
     help=t(
-        "Query the lake: raw.*, clean.*, quarantine.*, history.*, examples.*, scores.*, reviews.* and predictions."
+        "Query the lake: raw.*, clean.*, quarantine.*, history.*, examples.*, scores.*, reviews.*, predictions and"
+        " labels."
     )
 )
 def sql(
@@ -276,7 +277,7 @@ def sql(
     command(query, project, json=json)
 
 
-@app.command(help=t("Bring the predictions that were logged into the lake."))
+@app.command(help=t("Bring the predictions and labels that were logged into the lake."))
 def collect(project: Folder = HERE, json: Json = False) -> None:
     """Collect predictions."""
     from relevo.cli.answering import collect as command

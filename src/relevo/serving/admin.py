@@ -13,11 +13,13 @@ from starlette.exceptions import HTTPException
 from relevo import __version__, lookups
 from relevo.serving import docs, exposition, openapi, problems
 from relevo.serving.collecting import backlog
+from relevo.serving.labelling import Labeller
 from relevo.serving.problems import Refusal
 from relevo.serving.recommend import Recommender
 from relevo.texts import speaking
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from pathlib import Path
 
     from relevo.serving.app import App
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _PREDICT = "/v1/predict"
 RECOMMEND = "/v1/recommend/{key:path}"
+LABELS = "/v1/labels"
 _WRONG_METHOD, _UNAVAILABLE = 405, 503
 
 
@@ -45,6 +48,8 @@ class Admin:
             self.rest.add_api_route(path, endpoint, methods=["GET"], response_model=None)
         self._recommender = Recommender(app.predict)
         self.rest.add_api_route(RECOMMEND, self.recommend, methods=["GET"], response_model=None)
+        self._labeller = Labeller(app.predict, app.labels, app.metrics, project, max_rows=self._max_rows)
+        self.rest.add_api_route(LABELS, self.label, methods=["POST"], response_model=None)
         self.rest.add_exception_handler(HTTPException, self._refused)
 
     async def health(self) -> Response:
@@ -81,9 +86,27 @@ class Admin:
 
     async def recommend(self, request: Request) -> Response:
         """Answer with the likeliest items of one value."""
+        return await self._answered(
+            request, self._recommender(request.path_params["key"], request.query_params.get("k"))
+        )
+
+    async def label(self, request: Request) -> Response:
+        """Keep what came true of predictions."""
+        return await self._answered(request, self._label(request))
+
+    async def _label(self, request: Request) -> bytes:
+        self._app.predict.check_headers(request.scope["headers"])
+        body = b""
+        async for piece in request.stream():
+            body += piece
+            if len(body) > self._max_body:
+                raise Refusal("too-large", limit=self._max_body)
+        return await self._labeller(body)
+
+    async def _answered(self, request: Request, answer: Awaitable[bytes]) -> Response:
         predict = self._app.predict
         try:
-            found = await self._recommender(request.path_params["key"], request.query_params.get("k"))
+            found = await answer
         except Refusal as refusal:
             status, body = predict.refuse(refusal, request.scope)
         except Exception:  # noqa: BLE001 - logged with its traceback; the caller is told its number
@@ -102,6 +125,7 @@ class Admin:
                 "info": {"title": self._project, "version": served.version.version if served else "0"},
                 "paths": {
                     _PREDICT: predict,
+                    LABELS: openapi.labels_path(served, max_rows=self._max_rows),
                     **openapi.recommend_path(self._recommender.shelf()),
                     **openapi.other_paths(self.rest.openapi()["paths"]),
                 },
@@ -117,8 +141,9 @@ class Admin:
 
     async def _refused(self, request: Request, error: Exception) -> Response:
         wrong_method = isinstance(error, HTTPException) and error.status_code == _WRONG_METHOD
-        if wrong_method or request.url.path == _PREDICT:
-            allowed = "GET" if wrong_method else "POST"
+        posted = request.url.path in (_PREDICT, LABELS)
+        if wrong_method or posted:
+            allowed = "POST" if posted else "GET"
             return _problem(Refusal("method", allowed=allowed), request, {"allow": allowed})
         return _problem(Refusal("not-found"), request)
 

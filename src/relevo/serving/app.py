@@ -7,7 +7,7 @@ import gc
 import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from relevo.journal import Journal
+from relevo.journal import LABELS, Journal
 from relevo.serving.admin import Admin
 from relevo.serving.board import Board, Share
 from relevo.serving.collecting import Collector
@@ -55,10 +55,11 @@ class App:
         self.draining = False
         self.metrics = Metrics()
         self.journal = Journal.open(workspace.logs)
+        self.labels = Journal.open(workspace.logs, LABELS)
         self.predict = Predict(
             self.journal, self.metrics, project=project, alias=alias, max_body=max_body, max_rows=max_rows
         )
-        self.collector = Collector(workspace, [self.journal]) if collect else None
+        self.collector = Collector(workspace, [self.journal, self.labels]) if collect else None
         self.follower = Follower(
             workspace, project, alias, self.predict, self.metrics, self.collector, poll=poll
         )
@@ -118,14 +119,15 @@ class App:
         return {
             "version": served.version.version if served else "",
             "ledger_up": self.metrics.ledger_up,
-            "unsynced": round(self.journal.unsynced, 3),
-            "sync_seconds": round(self.journal.sync_seconds, 6),
+            "unsynced": round(max(self.journal.unsynced, self.labels.unsynced), 3),
+            "sync_seconds": round(max(self.journal.sync_seconds, self.labels.sync_seconds), 6),
         }
 
     async def _stop(self) -> None:
         await self.follower.stop()
         self._telling.cancel()
         self.journal.close()
+        self.labels.close()
         self.share.publish()
         if self.collector is not None:
             end = self.collector.finish if self._alone else self.collector.wait

@@ -85,11 +85,14 @@ class Collector:
 
     def _waiting(self) -> bool:
         try:
-            with closing(journal.closed(self._workspace.logs)) as segments:
-                return next(segments, None) is not None
+            return any(self._left(stream) for stream in journal.STREAMS)
         except RelevoError as error:
             _log.error("%s", error)
             return False
+
+    def _left(self, stream: str) -> bool:
+        with closing(journal.closed(self._workspace.logs, stream)) as segments:
+            return next(segments, None) is not None
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "relevo", "collect", str(self._workspace.project)]

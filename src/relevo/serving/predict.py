@@ -117,7 +117,7 @@ class Predict:
         await send({"type": "http.response.body", "body": answer})
 
     async def _answer(self, scope: Scope, receive: Receive) -> bytes | None:
-        self._check_headers(scope["headers"])
+        self.check_headers(scope["headers"])
         message = await receive()
         body = message.get("body")
         if message.get("more_body"):
@@ -139,7 +139,8 @@ class Predict:
             raise answer
         return answer
 
-    def _check_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
+    def check_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Refuse a body that is not declared to be JSON, or to be too large."""
         declared = False
         for name, value in headers:
             if name == b"content-type":
