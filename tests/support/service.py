@@ -86,14 +86,25 @@ class Service:
         )
 
 
-def start(root: Path, *, workers: int = 1, **options: Any) -> Service:
-    """Start ``relevo serve`` on a free port and wait for its ready line."""
+def start(root: Path, *, workers: int = 1, command: list[str] | None = None, **options: Any) -> Service:
+    """Start ``relevo serve`` on a free port, or another command that does, and wait for its ready line."""
     said = root / "said.txt"
-    command = [sys.executable, "-m", "relevo", "serve"]
+    usual = [
+        sys.executable,
+        "-m",
+        "relevo",
+        "serve",
+        str(root),
+        "--port",
+        "0",
+        "--workers",
+        str(workers),
+        "--json",
+    ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RELEVO_")}
     with said.open("a") as out:
         process = subprocess.Popen(
-            [*command, str(root), "--port", "0", "--workers", str(workers), "--json"],
+            command or usual,
             stdout=subprocess.PIPE,
             stderr=out,
             text=True,

@@ -70,7 +70,10 @@ class Labeller:
             found = [_read(rules, received, None)]
             _refuse([defect for _, defects_ in found for defect in defects_])
         now = datetime.now(UTC)
-        kept = [self._entry(rules.package, label, now) for label, _ in found]
+        kept = [  # of two about one prediction the later in the list came later
+            self._entry(rules.package, label, now + timedelta(microseconds=place))
+            for place, (label, _) in enumerate(found)
+        ]
         try:
             self._journal.write(b"".join(orjson.dumps(one) + b"\n" for one in kept))
         except WorkspaceError as error:
