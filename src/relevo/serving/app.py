@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relevo.journal import LABELS, Journal
@@ -68,6 +69,7 @@ class App:
     def begin(self, worker: Worker) -> None:
         """Be this process's application: load what answers, unless that was done before the fork."""
         self._alone = worker.alone
+        self.metrics.started = time.time()
         self.share = Share(worker.board, worker.number, self.metrics, str(worker.number), self._gauges)
         if self.collector is not None:
             self.collector.lead = worker.number == 0

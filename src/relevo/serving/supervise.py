@@ -159,7 +159,8 @@ class Supervisor:
                 os.kill(pid, signal.SIGTERM)
         end = time.monotonic() + _PATIENCE
         while alive and time.monotonic() < end:
-            select.select([self._signalled], [], [], min(0.5, end - time.monotonic()))
+            if select.select([self._signalled], [], [], min(0.5, max(0.0, end - time.monotonic())))[0]:
+                os.read(self._signalled, 512)
             alive = {pid for pid in alive if _ended(pid) is None}
         for pid in alive:
             _log.error("%s", t("Process {pid} does not stop; it is killed.", pid=pid))
@@ -182,7 +183,9 @@ class Supervisor:
 
         try:
             signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for number in (signal.SIGCHLD, signal.SIGTERM):  # until it answers there is nothing to finish
+                signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
             for descriptor in (self._held, self._voice, self._signalled, self._wake):
                 os.close(descriptor)
             self._app.begin(worker)
