@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from relevo.collect import collect
+from relevo.collect import collect, collect_all
 from relevo.errors import WorkspaceError
 from relevo.ids import uuid7
-from relevo.journal import Journal
+from relevo.journal import LABELS, Journal
 from relevo.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def test_a_damaged_line_is_kept_aside_and_reported(workspace: Workspace, bad: by
     [kept] = workspace.logs.iterdir()
     assert kept.suffix == ".damaged"
     assert kept.read_bytes() == bad
-    assert said == [f"Damaged lines in the prediction journal: 1. They are kept in {kept}."]
+    assert said == [f"Damaged lines in the journal: 1. They are kept in {kept}."]
     assert collect(workspace) == 0
 
 
@@ -178,7 +178,7 @@ def test_a_segment_of_damage_only_leaves_it_aside(workspace: Workspace) -> None:
 def test_damage_is_logged_when_nobody_listens(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
     write(workspace, b"nonsense\n")
     collect(workspace)
-    assert "Damaged lines in the prediction journal: 1." in caplog.text
+    assert "Damaged lines in the journal: 1." in caplog.text
 
 
 def test_a_collection_killed_before_the_removal_does_not_repeat_it(workspace: Workspace) -> None:
@@ -267,3 +267,68 @@ def test_kill_9_of_writer_and_collector_loses_nothing_and_repeats_nothing(worksp
     assert len(ids) == len(set(ids))
     assert answered <= set(ids)
     assert list(workspace.logs.iterdir()) == []
+
+
+KILLED = """
+import os, pathlib, signal, sys
+from relevo import journal, lake
+from relevo.collect import collect_all
+from relevo.workspace import Workspace
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def after(function):
+    def done(*given, **named):
+        function(*given, **named)
+        die()
+    return done
+
+place = sys.argv[2]
+if place == "before the commit":
+    lake.Lake.append = die
+elif place == "after the commit":
+    lake.Lake.append = after(lake.Lake.append)
+elif place == "before the removal":
+    journal.Segment.remove = die
+else:
+    journal.Segment.remove = after(journal.Segment.remove)
+collect_all(Workspace.open(pathlib.Path(sys.argv[1])))
+"""
+PLACES = ("before the commit", "after the commit", "before the removal", "after the removal")
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_collection_killed_at_any_point_loses_and_repeats_nothing(workspace: Workspace, place: str) -> None:
+    """A segment of predictions and one of labels; the collector dies at that point of the one, then of the other."""
+    ids = [uuid7()]
+    write(workspace, a_line(id=ids[0]))
+    journal = Journal.open(workspace.logs, LABELS)
+    journal.write(a_label(ids[0]))
+    journal.close()
+    for _ in range(2):
+        command = [sys.executable, "-c", KILLED, str(workspace.project), place]
+        if subprocess.run(command, check=False).returncode == 0:
+            break
+    collect_all(workspace)
+    assert sorted(id_ for (id_,) in predictions(workspace, "id")) == ids
+    with workspace.lake.connect() as connection:
+        workspace.lake.bind(connection, "labels", as_="labels")
+        rows = connection.execute("select prediction from labels order by all").fetchall()
+    assert [prediction for (prediction,) in rows] == ids
+    assert list(workspace.logs.iterdir()) == []
+
+
+def a_label(prediction: str) -> bytes:
+    said = {
+        "id": prediction,
+        "received_at": "2026-02-01T00:00:00.000000+00:00",
+        "project": "flights",
+        "prediction": prediction,
+        "key": None,
+        "time": None,
+        "outcome": True,
+        "at": None,
+        "label": "late",
+    }
+    return json.dumps(said).encode() + b"\n"

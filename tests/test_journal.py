@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import resource
 import signal
@@ -243,3 +244,111 @@ def _take(folder: Path) -> list[bytes]:
         taken += segment.path.read_bytes().splitlines()
         segment.remove()
     return taken
+
+
+SYNCED = """
+import os, pathlib, sys, threading, time
+from relevo.journal import Journal
+
+slow = float(sys.argv[2])
+real, calls = os.fdatasync, []
+
+def fdatasync(descriptor):
+    began = time.monotonic()
+    size = os.fstat(descriptor).st_size
+    time.sleep(slow)
+    real(descriptor)
+    calls.append((began, time.monotonic(), size))
+
+os.fdatasync = fdatasync  # the system's own interface, watched
+journal = Journal.open(pathlib.Path(sys.argv[1]))
+written, size, unsynced, longest = [], 0, 0.0, 0.0
+end = time.monotonic() + 1.5
+while time.monotonic() < end:
+    began = time.monotonic()
+    journal.write(b"x" * 99 + b"\\n")
+    longest = max(longest, time.monotonic() - began)
+    size += 100
+    written.append((began, size))
+    unsynced = max(unsynced, journal.unsynced)
+    time.sleep(0.003)
+time.sleep(0.1 + 3 * slow)
+quiet, idle = len(calls), journal.unsynced
+time.sleep(0.3)
+waits = [min(done for _, done, seen in calls if seen >= size) - at for at, size in written]
+print(len(calls), quiet, idle, max(waits), unsynced, longest, journal.sync_seconds)
+journal.close()
+"""
+
+
+def synced(folder: Path, slow: float) -> list[float]:
+    """Write for 1.5 s on a disk that takes ``slow`` seconds for a flush."""
+    command = [sys.executable, "-c", SYNCED, str(folder), str(slow)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [float(figure) for figure in done.stdout.split()]
+
+
+class TestFlushing:
+    """The disk's side. Bounds are wide: other processes share the processors."""
+
+    def test_lines_are_flushed_many_times_a_second_and_never_without_need(self, folder: Path) -> None:
+        calls, quiet, idle, waited, _, _, _ = synced(folder, 0.0)
+        assert 5 <= calls <= 40
+        assert (quiet, idle) == (calls, 0.0)
+        assert waited < 1.0
+
+    def test_a_slow_disk_is_told_of_and_holds_no_writer_up(self, folder: Path) -> None:
+        calls, _, idle, waited, unsynced, longest, took = synced(folder, 0.4)
+        assert calls <= 6
+        assert idle == 0.0
+        assert took >= 0.4
+        assert 0.4 <= waited < 3.0
+        assert unsynced >= 0.3
+        assert longest < 0.4
+
+    def test_a_segment_is_flushed_before_it_can_be_collected(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        flushed: list[int] = []
+        real = os.fdatasync
+
+        def fdatasync(descriptor: int) -> None:
+            this = os.fstat(descriptor).st_ino
+            assert this not in [segment.path.stat().st_ino for segment in closed(folder)]  # still locked
+            flushed.append(os.fstat(descriptor).st_size)
+            real(descriptor)
+
+        monkeypatch.setattr(os, "fdatasync", fdatasync)
+        journal = Journal.open(folder, max_bytes=1)
+        journal.write(b"first\n")
+        journal.write(b"second, longer\n")
+        journal.close()
+        assert sorted(flushed) == [6, 15]
+        assert len(list(closed(folder))) == 2
+
+    def test_a_segment_that_cannot_be_flushed_is_left_for_another(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def broken(_: int) -> None:
+            raise OSError(5, "Input/output error")
+
+        journal = Journal.open(folder)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fdatasync", broken)
+            journal.write(b"first\n")
+            while not caplog.records:
+                time.sleep(0.01)
+            while journal.unsynced:
+                time.sleep(0.01)
+        journal.write(b"second\n")
+        journal.close()
+        assert "Check the disk" in caplog.records[0].message
+        assert [path.read_bytes() for path in segments(folder)] == [b"first\n", b"second\n"]
+
+    def test_journals_of_several_streams_share_a_folder(self, folder: Path) -> None:
+        for stream in ("predictions", "labels"):
+            journal = Journal.open(folder, stream)
+            journal.write(f"{stream}\n".encode())
+            journal.close()
+        assert [segment.path.read_bytes() for segment in closed(folder, "labels")] == [b"labels\n"]
+        assert collected(folder) == [b"predictions\n"]

@@ -8,12 +8,12 @@ and only the removal is done. Two collectors at once work on different segments.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
 
 from relevo import disk
-from relevo.journal import closed
+from relevo.journal import LABELS, PREDICTIONS, STREAMS, closed
 from relevo.lake import explained
 from relevo.texts import t
 
@@ -21,19 +21,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
     from relevo.journal import Segment
+    from relevo.lake import Lake
     from relevo.workspace import Workspace
 
-TABLE = "predictions"
 DAMAGED = ".damaged"
 _LONGEST = 16 << 20  # bytes of a line that DuckDB's JSON reader takes for certain
 _BATCH = 4 << 20  # bytes of lines asked about at once, when a segment is damaged
 
+
 # The request is the last field of a line and is taken as the text that it is: reading and writing it again
 # would change numbers such as 1e5 and escapes. A line of another shape gives it as DuckDB writes it.
-_ROWS = r"""
+class Stream(NamedTuple):
+    """How a journal's lines become rows of a table: the table ``segment`` of ``line`` and columns."""
+
+    rows: str
+    whole: str
+    """What a row must be; others are damaged lines."""
+    against: str = ""
+    """Which of the rows in ``sound`` are added to the lake's table, ``known``; all of them by default."""
+
+
+_PREDICTIONS = r"""
 create or replace temp table segment as
 with lines as (
     select
@@ -55,24 +66,67 @@ select
     case when tail <> '' and json_valid(tail) then tail else cast(line -> '$.request' as varchar) end as request
 from lines
 """
-_WHOLE = """id is not null and "at" is not null and project is not null and version is not null
+_PREDICTED = """id is not null and "at" is not null and project is not null and version is not null
 and digest is not null and probability is not null and decision is not null and request is not null"""
+_LABELS = r"""
+create or replace temp table segment as
+select
+    json as line,
+    json ->> '$.id' as id,
+    try_cast(try_cast(json ->> '$.received_at' as timestamptz) as timestamp) as received_at,
+    json ->> '$.project' as project,
+    json ->> '$.prediction' as prediction,
+    cast(nullif(json -> '$.key', 'null') as varchar) as "key",
+    try_cast(try_cast(json ->> '$.time' as timestamptz) as timestamp) as "time",
+    try_cast(json ->> '$.outcome' as boolean) as outcome,
+    json ->> '$.label' as label,
+    try_cast(try_cast(json ->> '$.at' as timestamptz) as timestamp) as "at"
+from read_json_objects(?, format = 'newline_delimited')
+"""
+_LABELLED = """id is not null and received_at is not null and project is not null and outcome is not null
+and label is not null and (prediction is not null or ("key" is not null and "time" is not null))"""
+# A label that says what the one before it said of the same prediction adds nothing.
+_ANEW = """
+select * exclude (mine, before) from (
+    select *, lag(id) over (
+        partition by project, prediction, "key", "time" order by received_at, mine
+    ) as before
+    from (
+        select *, true as mine from sound
+        union all by name
+        select *, false as mine from known
+        where (project, coalesce(prediction, "key")) in (select (project, coalesce(prediction, "key")) from sound)
+    )
+)
+where mine and before is distinct from id
+"""
+_STREAMS = {
+    PREDICTIONS: Stream(_PREDICTIONS, _PREDICTED),
+    LABELS: Stream(_LABELS, _LABELLED, _ANEW),
+}
 
 
-def collect(workspace: Workspace, *, report: Callable[[str], None] | None = None) -> int:
-    """Move the complete segments into the lake and return how many predictions that were.
+def collect_all(workspace: Workspace, *, report: Callable[[str], None] | None = None) -> dict[str, int]:
+    """Move the complete segments of every stream into the lake; returns how many rows that were, by stream."""
+    return {stream: collect(workspace, stream, report=report) for stream in STREAMS}
 
-    A line that is no prediction (a disk gone bad, a file edited by hand) is kept aside in
+
+def collect(
+    workspace: Workspace, stream: str = PREDICTIONS, *, report: Callable[[str], None] | None = None
+) -> int:
+    """Move a stream's complete segments into the lake's table of that name; returns how many rows that were.
+
+    A line that is no prediction or label (a disk gone bad, a file edited by hand) is kept aside in
     ``<segment>.damaged`` beside the journal, and ``report`` is given a sentence about it; by default it is
-    logged as a warning.
+    logged as a warning. A label that repeats the one before it about the same prediction adds no row.
     """
     say = report or logging.getLogger(__name__).warning
     if not workspace.logs.is_dir():
         return 0
-    return sum(_move(workspace, segment, say) for segment in closed(workspace.logs))
+    return sum(_move(workspace, segment, stream, say) for segment in closed(workspace.logs, stream))
 
 
-def _move(workspace: Workspace, segment: Segment, say: Callable[[str], None]) -> int:
+def _move(workspace: Workspace, segment: Segment, stream: str, say: Callable[[str], None]) -> int:
     rows = 0
     if segment.bytes:
         with (
@@ -80,35 +134,49 @@ def _move(workspace: Workspace, segment: Segment, say: Callable[[str], None]) ->
             explained(segment.path),
             workspace.lake.connect() as connection,
         ):
-            damaged = _read(connection, segment.path, scratch)
+            damaged = _read(connection, segment.path, _STREAMS[stream], scratch)
             if damaged:
                 aside = segment.path.with_suffix(DAMAGED)
                 _keep(aside, b"".join(damaged), scratch)
                 say(
                     t(
-                        "Damaged lines in the prediction journal: {count}. They are kept in {path}.",
+                        "Damaged lines in the journal: {count}. They are kept in {path}.",
                         count=len(damaged),
                         path=aside,
                     )
                 )
-            found = connection.sql(f"select * exclude (line) from segment where {_WHOLE}")
+            found = _new(connection, workspace.lake, stream)
             rows = len(found)
             if rows:
-                workspace.lake.append(TABLE, found, transaction=segment.name)
+                workspace.lake.append(stream, found, transaction=segment.name)
     segment.remove()
     return rows
 
 
-def _read(connection: DuckDBPyConnection, path: Path, scratch: Path) -> list[bytes]:
-    """Fill the table ``segment``, and return the lines that are no predictions."""
+def _new(connection: DuckDBPyConnection, lake: Lake, stream: str) -> DuckDBPyRelation:
+    """The rows to be added."""
+    how = _STREAMS[stream]
+    sound = f"select * exclude (line) from segment where {how.whole}"
+    if not how.against:
+        return connection.sql(sound)
+    connection.execute(f"create temp table sound as {sound}")
+    if lake.exists(stream):
+        lake.bind(connection, stream, as_="known")
+    else:
+        connection.execute("create temp view known as from sound limit 0")
+    return connection.sql(how.against)
+
+
+def _read(connection: DuckDBPyConnection, path: Path, how: Stream, scratch: Path) -> list[bytes]:
+    """Fill the table ``segment``, and return the lines that are not what they must be."""
     try:
-        connection.execute(_ROWS, [str(path)])
+        connection.execute(how.rows, [str(path)])
         damaged = []
     except duckdb.InvalidInputException:
         sound = scratch / "sound.jsonl"
         damaged = _divide(connection, path, sound)
-        connection.execute(_ROWS, [str(sound)])
-    strange = connection.execute(f"select line from segment where not ({_WHOLE})").fetchall()
+        connection.execute(how.rows, [str(sound)])
+    strange = connection.execute(f"select line from segment where not ({how.whole})").fetchall()
     return damaged + [f"{line}\n".encode() for (line,) in strange]
 
 

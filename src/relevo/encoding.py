@@ -51,22 +51,49 @@ class Encoder:
         return cls(data["feature"], data["type"], data["levels"], data["unseen"], data["null"])
 
 
-def row_encoder(encoders: Sequence[Encoder]) -> RowEncoder:
+class Levels(dict[str | None, float]):
+    """The numbers of a text feature's levels and of null; any other text has the one for the unseen.
+
+    ``misses`` holds how many such texts were met; another list may be put in its place to count on in.
+    """
+
+    __slots__ = ("misses", "unseen")
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__((level, float(number)) for level, number in (encoder.levels or {}).items())
+        self[None] = _or_nan(encoder.null)
+        self.unseen = _or_nan(encoder.unseen)
+        self.misses = [0]
+
+    def __missing__(self, _: object) -> float:
+        self.misses[0] += 1
+        return self.unseen
+
+
+def _or_nan(number: float | None) -> float:
+    return float("nan") if number is None else float(number)
+
+
+def levels_of(encoders: Sequence[Encoder]) -> dict[str, Levels]:
+    """The levels of each text feature, as ``row_encoder`` takes them."""
+    return {encoder.feature: Levels(encoder) for encoder in encoders if encoder.type == "text"}
+
+
+def row_encoder(encoders: Sequence[Encoder], levels: Mapping[str, Levels] | None = None) -> RowEncoder:
     """Compile the encoders into one function from n feature tuples to an (n, k) float32 matrix.
 
     The code is made of slot numbers only; levels and numbers are bound as values, never written into it.
+    ``levels`` are those of ``levels_of``, for whoever wants to know what they missed.
     """
-    bound: dict[str, Any] = {"array": np.array, "float32": np.float32, "nan": float("nan")}
+    levels = levels_of(encoders) if levels is None else levels
+    bound: dict[str, Any] = {"array": np.array, "float32": np.float32}
     cells = []
     for slot, encoder in enumerate(encoders):
-        bound[f"n{slot}"] = float("nan") if encoder.null is None else float(encoder.null)
         if encoder.type == "text":
-            numbers: dict[str | None, float] = {k: float(v) for k, v in (encoder.levels or {}).items()}
-            numbers[None] = bound[f"n{slot}"]
-            bound[f"g{slot}"] = numbers.get
-            bound[f"u{slot}"] = float("nan") if encoder.unseen is None else float(encoder.unseen)
-            cells.append(f"g{slot}(v{slot}, u{slot})")
+            bound[f"l{slot}"] = levels[encoder.feature]
+            cells.append(f"l{slot}[v{slot}]")
         else:
+            bound[f"n{slot}"] = _or_nan(encoder.null)
             cells.append(f"n{slot} if v{slot} is None else v{slot}")
     names = "".join(f"v{slot}, " for slot in range(len(encoders)))
     code = f"def encode(rows):\n    return array([({', '.join(cells)},) for ({names}) in rows], float32)\n"
@@ -99,21 +126,17 @@ def encode_columns(encoders: Sequence[Encoder], columns: Mapping[str, Any]) -> N
 
 
 def _text(encoder: Encoder, column: Any) -> NDArray[np.float64]:
-    unseen = float("nan") if encoder.unseen is None else float(encoder.unseen)
-    null = float("nan") if encoder.null is None else float(encoder.null)
-    numbers: dict[str | None, float] = {k: float(v) for k, v in (encoder.levels or {}).items()}
-    numbers[None] = null
+    numbers = Levels(encoder)
     if isinstance(column, np.ma.MaskedArray):
         column = [
             None if hidden else value
             for value, hidden in zip(column.data, np.ma.getmaskarray(column), strict=True)
         ]
-    get = numbers.get
-    return np.fromiter((get(value, unseen) for value in column), np.float64, len(column))
+    return np.fromiter((numbers[value] for value in column), np.float64, len(column))
 
 
 def _number(encoder: Encoder, column: Any) -> NDArray[np.float64]:
-    null = float("nan") if encoder.null is None else float(encoder.null)
+    null = _or_nan(encoder.null)
     if isinstance(column, np.ma.MaskedArray):
         return np.where(np.ma.getmaskarray(column), null, column.data.astype(np.float64))
     if isinstance(column, np.ndarray) and column.dtype != object:

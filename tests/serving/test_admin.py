@@ -54,7 +54,7 @@ def test_the_document_describes_predict_by_its_contract(running: Service) -> Non
     document = running.client.get("/openapi.json").json()
     own = {path for path in document["paths"] if not path.startswith("/v2")}
     others = {"/v1/model", "/health", "/ready", "/metrics"}
-    assert own == {"/v1/predict", "/v1/explain", "/v1/score", *others}
+    assert own == {"/v1/predict", "/v1/explain", "/v1/score", "/v1/labels", *others}
     predict = document["paths"]["/v1/predict"]["post"]
     row, many = predict["requestBody"]["content"]["application/json"]["schema"]["oneOf"]
     assert row["properties"]["TIPOVUELO"]["enum"] == ["I", "N"]

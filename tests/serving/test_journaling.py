@@ -7,16 +7,19 @@ import os
 import random
 import resource
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 from relevo.collect import collect
 from support import service, small
 from support.service import GOOD, until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from relevo.workspace import Workspace
 
 
@@ -121,4 +124,61 @@ def test_a_full_disk_is_answered_with_503_and_never_unlogged(tmp_path: Path) -> 
     assert running.ask([GOOD] * 200).status_code == 503
     assert running.client.get("/health").status_code == 200
     assert set(logged(tmp_path)) == set(answered)
+    running.stop(signal.SIGKILL)
+
+
+MOUNTED = """
+set -e
+mount -t tmpfs -o size=200k tmpfs "$1/.relevo/log"
+exec "$2" -m relevo serve "$1" --port 0 --workers 1 --json
+"""
+
+
+def may_mount() -> bool:
+    """Whether this user may mount a file system of its own."""
+    words = ["unshare", "--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    try:
+        return subprocess.run(words, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not may_mount(), reason="no user namespaces here")
+def test_a_full_file_system_is_answered_with_503_until_there_is_space(tmp_path: Path) -> None:
+    """The log is on a real file system of 200 kB, which the service alone sees."""
+    service.workspace(tmp_path)
+    (tmp_path / ".relevo" / "log").mkdir()
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", MOUNTED, "sh", str(tmp_path)]
+    running = service.start(tmp_path, command=[*command, sys.executable])
+    log = Path(f"/proc/{running.process.pid}/root{tmp_path}/.relevo/log")
+    ballast = log / "ballast"
+    ballast.write_bytes(b"x" * 100_000)
+    answers = [running.ask(GOOD) for _ in range(500)]
+    answered = [answer.json()["id"] for answer in answers if answer.status_code == 200]
+    refused = {(answer.status_code, answer.headers.get("retry-after")) for answer in answers[-10:]}
+    assert answered
+    assert refused == {(503, "5")}
+    assert running.client.get("/ready").status_code == 200
+    ballast.unlink()
+    answered.append(running.ask(GOOD).json()["id"])
+    lines = [line for path in log.glob("*.jsonl") for line in path.read_bytes().splitlines(keepends=True)]
+    assert sorted(json.loads(line)["id"] for line in lines) == sorted(answered)
+    running.stop(signal.SIGKILL)
+
+
+def test_a_disk_that_has_space_again_is_written_again(tmp_path: Path) -> None:
+    """As on the full file system, by a limit on the size of files that is lifted."""
+    service.workspace(tmp_path)
+    hard = resource.RLIM_INFINITY
+
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+
+    running = service.start(tmp_path, preexec_fn=small_files)
+    statuses = [running.ask(GOOD).status_code for _ in range(100)]
+    assert (statuses[0], statuses[-1]) == (200, 503)
+    assert running.metric('relevo_refusals_total{kind="not-logged"}') == statuses.count(503)
+    resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    assert running.ask(GOOD).status_code == 200
+    assert len(logged(tmp_path)) == statuses.count(200) + 1
     running.stop(signal.SIGKILL)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import psutil
 
 from relevo.records import Verdict
 from relevo.register import register
@@ -85,13 +86,27 @@ class Service:
         )
 
 
-def start(root: Path, *arguments: str, **options: Any) -> Service:
-    """Start ``relevo serve`` on a free port with more ``arguments``, and wait for its ready line."""
+def start(
+    root: Path, *arguments: str, workers: int = 1, command: list[str] | None = None, **options: Any
+) -> Service:
+    """Start ``relevo serve`` on a free port, or another command that does, and wait for its ready line."""
     said = root / "said.txt"
+    usual = [
+        sys.executable,
+        "-m",
+        "relevo",
+        "serve",
+        str(root),
+        "--port",
+        "0",
+        "--workers",
+        str(workers),
+        "--json",
+    ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RELEVO_")}
     with said.open("a") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "relevo", "serve", str(root), "--port", "0", "--json", *arguments],
+            command or [*usual, *arguments],
             stdout=subprocess.PIPE,
             stderr=out,
             text=True,
@@ -103,6 +118,11 @@ def start(root: Path, *arguments: str, **options: Any) -> Service:
     assert line, said.read_text()
     url = json.loads(line)["url"]
     return Service(process, url, httpx.Client(base_url=url, timeout=30), said)
+
+
+def workers(running: Service) -> set[int]:
+    """The processes that the supervisor of a service of several workers forked."""
+    return {child.pid for child in psutil.Process(running.process.pid).children()}
 
 
 def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from relevo import lookups, validation
 from relevo.cli.output import document, say, table
-from relevo.errors import LedgerError, RequestError
+from relevo.errors import LedgerError, RequestError, WorkspaceError
 from relevo.online import FeatureError
 from relevo.package import ModelPackage
+from relevo.serving import quota
 from relevo.texts import t
 from relevo.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+MOST_WORKERS = 256
 
 
 def released(workspace: Workspace, version: str = "") -> tuple[str, ModelPackage]:
@@ -39,10 +42,27 @@ def released(workspace: Workspace, version: str = "") -> tuple[str, ModelPackage
     return found.version, package
 
 
-def serve(folder: Path, host: str, port: int, given: Mapping[str, str | None], *, json: bool) -> None:
+def _count(workers: str) -> int:
+    if workers == quota.AUTO:
+        return quota.workers()
+    if not (workers.isascii() and workers.isdigit() and 1 <= int(workers) <= MOST_WORKERS):
+        raise WorkspaceError(
+            t(
+                "--workers {workers!r} is no number of processes. Write one from 1 to {most}, or auto.",
+                workers=workers[:20],
+                most=MOST_WORKERS,
+            )
+        )
+    return int(workers)
+
+
+def serve(
+    folder: Path, host: str, port: int, workers: str, given: Mapping[str, str | None], *, json: bool
+) -> None:
     """Serve until SIGTERM or Ctrl-C; what is ``given`` wins over the settings."""
     from relevo import serving
 
+    count = _count(workers)
     workspace = Workspace.open(folder, create=False)
     settings = workspace.settings.serve.changed(given)
     name = workspace.project_name()
@@ -62,7 +82,7 @@ def serve(folder: Path, host: str, port: int, given: Mapping[str, str | None], *
             )
         sys.stdout.flush()
 
-    serving.run(workspace, name, host=host, port=port, settings=settings, ready=ready)
+    serving.run(workspace, name, host=host, port=port, workers=count, settings=settings, ready=ready)
 
 
 def _given(words: list[str], package: ModelPackage) -> Any:
@@ -152,11 +172,14 @@ def _show(found: dict[str, Any]) -> None:
 
 
 def collect(folder: Path, *, json: bool) -> None:
-    """Bring logged predictions into the lake."""
-    from relevo.collect import collect as collect_
+    """Bring logged predictions and labels into the lake."""
+    from relevo.collect import collect_all
+    from relevo.journal import LABELS, PREDICTIONS
 
-    rows = collect_(Workspace.open(folder, create=False), report=None if json else say)
+    found = collect_all(Workspace.open(folder, create=False), report=None if json else say)
     if json:
-        document({"rows": rows})
-    else:
-        say(t("{rows:,} predictions collected.", rows=rows))
+        document({"rows": found[PREDICTIONS], "labels": found[LABELS]})
+        return
+    say(t("{rows:,} predictions collected.", rows=found[PREDICTIONS]))
+    if found[LABELS]:
+        say(t("{rows:,} labels collected.", rows=found[LABELS]))

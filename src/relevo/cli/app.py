@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -128,6 +129,15 @@ def serve(
     port: Annotated[
         int, typer.Option(metavar="N", min=0, max=65535, help=t("The port; 0 takes a free one."))
     ] = 8000,
+    workers: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help=t(
+                "Processes that answer; auto takes as many as the control group's quota of processors allows."
+            ),
+        ),
+    ] = "auto",
     rate: Annotated[
         str | None, typer.Option(metavar="100/s", help=t("The most requests of each caller."))
     ] = None,
@@ -146,6 +156,8 @@ def serve(
     json: Json = False,
 ) -> None:
     """Serve."""
+    # numpy's threads would do nothing here, and not survive a fork
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from relevo.cli.answering import serve as command
 
     given = {
@@ -155,7 +167,7 @@ def serve(
         "certificate_key": certificate_key,
         "root_path": root_path,
     }
-    command(project, host, port, given, json=json)
+    command(project, host, port, workers, given, json=json)
 
 
 @app.command(help=t("Answer a request given as JSON, FIELD=VALUE pairs, or - for standard input."))
@@ -279,7 +291,8 @@ def rollback(
 
 @app.command(
     help=t(
-        "Query the lake: raw.*, clean.*, quarantine.*, history.*, examples.*, scores.*, reviews.* and predictions."
+        "Query the lake: raw.*, clean.*, quarantine.*, history.*, examples.*, scores.*, reviews.*, predictions and"
+        " labels."
     )
 )
 def sql(
@@ -293,7 +306,7 @@ def sql(
     command(query, project, json=json)
 
 
-@app.command(help=t("Bring the predictions that were logged into the lake."))
+@app.command(help=t("Bring the predictions and labels that were logged into the lake."))
 def collect(project: Folder = HERE, json: Json = False) -> None:
     """Collect predictions."""
     from relevo.cli.answering import collect as command

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from relevo.cli.output import document, table
-from relevo.collect import collect
+from relevo.collect import collect_all
 from relevo.errors import DataError
 from relevo.lake import explained
 from relevo.texts import t
@@ -30,7 +30,7 @@ def sql(query: str, folder: Path, *, json: bool) -> None:
     """Answer a query; raises ``DataError`` when it fails or would do anything but read."""
     workspace = Workspace.open(folder, create=False)
     workspace.project_name()
-    collect(workspace)
+    collect_all(workspace)
     connection = workspace.lake.connect()
     try:
         workspace.lake.bind_all(connection)

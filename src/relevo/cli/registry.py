@@ -12,7 +12,7 @@ import orjson
 
 from relevo import lifecycle, lookups, outcomes
 from relevo.cli.output import document, say, table
-from relevo.collect import collect
+from relevo.collect import collect_all
 from relevo.errors import PackageError
 from relevo.nulls import Counts, differing
 from relevo.package import manifest as manifests
@@ -52,7 +52,7 @@ def _figure(metrics: Any, name: str) -> str:
 def status(folder: Path, *, json: bool) -> None:
     """Show the champion, the last run, the data and the predictions."""
     workspace, name = _open(folder)
-    collect(workspace)
+    collect_all(workspace)
     champion = workspace.ledger.champion(name)
     runs = workspace.ledger.runs(name, limit=1)
     steps = workspace.ledger.steps(runs[0].id) if runs else []

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 _BEGIN = "relevo_begin"
+_SETTLED = 1_000_000_000  # nanoseconds
 
 
 class Database:
@@ -63,6 +64,29 @@ class Database:
             _, writer = self._ready()
             with writer.begin() as connection:
                 yield connection
+
+    def stamp(self) -> tuple[int, ...] | None:
+        """What changes with every commit to a SQLite file; None when only a query can tell.
+
+        It is when the file and its log were last written, by the kernel's clock, which has ticks of a few
+        milliseconds: two commits may fall into one. So a stamp is given only when it is ``_SETTLED`` old.
+        """
+        if self.file is None:
+            return None
+        found: list[int] = []
+        for path in (self.file, self.file.with_name(f"{self.file.name}-wal")):
+            try:
+                stat = path.stat()
+            except OSError:  # no log: all is in the file; no file: the query says so
+                stat = None
+            if (
+                stat is None or not stat.st_size
+            ):  # an empty log comes with the first reader and goes with the last
+                found += (0, 0, 0)
+            else:
+                found += (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        newest = max(found[2], found[5])
+        return tuple(found) if found[0] and time.time_ns() - newest > _SETTLED else None
 
     def close(self) -> None:
         """Close idle connections."""

@@ -309,6 +309,13 @@ class Ledger:
         with self._database.reading() as connection:
             return connection.execute(_TOKEN, {"project": project}).scalar() or chain.START
 
+    def stamp(self) -> tuple[int, ...] | None:
+        """What stays the same for as long as nothing is committed, at the cost of looking at a file's times.
+
+        None when that cannot be known so cheaply: then ask.
+        """
+        return self._database.stamp()
+
     def news(self, project: str) -> tuple[str, int]:
         """Return ``token`` and the number of the newest materialisation: what a server must follow."""
         with self._database.reading() as connection:

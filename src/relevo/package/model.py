@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import orjson
 
 from relevo import digest as digests
 from relevo import validation
-from relevo.encoding import row_encoder
+from relevo.encoding import levels_of, row_encoder
 from relevo.errors import PackageError, RequestError
 from relevo.online import FeatureError, OnlineFeatures, compile_tree
 from relevo.package import manifest as manifests
@@ -73,7 +74,8 @@ class ModelPackage:
         self.labels = (manifest.negative, manifest.positive)
         self.validators: Validators = validation.build(manifest.request)
         self.online: OnlineFeatures = compile_tree(manifest.tree)
-        self._encode: RowEncoder = row_encoder(manifest.encoders)
+        self.levels = levels_of(manifest.encoders)
+        self._encode: RowEncoder = row_encoder(manifest.encoders, self.levels)
         self._a, self._b = manifest.calibration["a"], manifest.calibration["b"]
         self._run = _session(model, len(manifest.encoders)).run
         _check_features(manifest, self.online)
@@ -335,6 +337,8 @@ def _keyed(line: Sequence[Any], kinds: Sequence[str], width: int) -> tuple[Any, 
 
 
 def _session(model: bytes, width: int) -> Any:
+    # ONNX Runtime 1.31 on Linux reports to its maker from a thread of its own unless this is set before (Privacy.md)
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

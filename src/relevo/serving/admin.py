@@ -12,9 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from relevo import __version__, lookups
-from relevo.serving import docs, entries, openapi, problems
+from relevo.serving import docs, entries, exposition, labelled, openapi, problems
 from relevo.serving.collecting import backlog
-from relevo.serving.explaining import Explainer
 from relevo.serving.inference import Inference
 from relevo.serving.problems import Refusal
 from relevo.serving.recommend import Recommender
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _PREDICT = "/v1/predict"
 RECOMMEND = "/v1/recommend/{key:path}"
-POSTED = frozenset({_PREDICT, "/v1/explain", "/v1/score"})
+POSTED = frozenset({_PREDICT, "/v1/explain", "/v1/labels", "/v1/score"})
 """Paths that only POST is for, beside those of FastAPI."""
 _WRONG_METHOD = 405
 
@@ -53,8 +52,6 @@ class Admin:
             self.rest.add_api_route(path, endpoint, methods=["GET"], response_model=None)
         self._recommender = Recommender(app.predict)
         self.rest.add_api_route(RECOMMEND, self.recommend, methods=["GET"], response_model=None)
-        self.explainer = Explainer(app.predict)
-        app.predict.explain = self.explainer.predicted
         inference = Inference(app.predict, project, settings)
         for path, method, endpoint_ in inference.routes():
             self.rest.router.routes.append(_Raw(endpoint_).at(path, method))
@@ -66,7 +63,9 @@ class Admin:
         return JSONResponse({"status": "ok"})
 
     async def ready(self) -> Response:
-        """Whether there is a version that answers."""
+        """Whether there is a version that answers, and will go on answering."""
+        if self._app.door.draining:
+            raise Refusal("draining")
         served = self._app.predict.served
         if served is None:
             raise self._none()
@@ -85,10 +84,10 @@ class Admin:
         """Prometheus' text."""
         served = self._app.predict.served
         created = datetime.fromisoformat(served.version.created_at).timestamp() if served else 0.0
+        total, processes = self._app.share.total()
         info = _info(served) if served else None
-        text = self._app.metrics.text(
-            info, created=created, backlog=backlog(self._logs), lookups=_histories(served)
-        )
+        seen = exposition.Seen(processes, info, created, backlog(self._logs), _histories(served))
+        text = exposition.text(total, seen)
         return Response(text, media_type=_METRICS)
 
     async def recommend(self, request: Request) -> Response:
@@ -110,6 +109,7 @@ class Admin:
                 "paths": {
                     _PREDICT: predict,
                     "/v1/explain": entries.explain_path(served, max_body=self._settings.max_body),
+                    "/v1/labels": labelled.labels_path(served, max_rows=self._settings.max_rows),
                     **entries.score_path(served),
                     **openapi.recommend_path(self._recommender.shelf()),
                     **entries.inference_paths(served, self._project, max_rows=self._settings.max_rows),

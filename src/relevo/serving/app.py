@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from relevo.journal import Journal
+from relevo.journal import LABELS, Journal
 from relevo.service import ServiceSettings, per_second
 from relevo.serving.access import Access
 from relevo.serving.accesslog import AccessLog
 from relevo.serving.admin import Admin
+from relevo.serving.board import Board, Share
 from relevo.serving.collecting import Collector
 from relevo.serving.door import PREDICT, Door
+from relevo.serving.explaining import Explainer
 from relevo.serving.follow import POLL, Follower
 from relevo.serving.ids import Ids
+from relevo.serving.labelling import Labeller
 from relevo.serving.limits import Limits
 from relevo.serving.memory import give_back
 from relevo.serving.metrics import Metrics
@@ -27,7 +30,7 @@ from relevo.serving.tracing import Traces
 from relevo.serving.wire import sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Mapping
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -35,11 +38,23 @@ if TYPE_CHECKING:
 
 KEEP_ALIVE = 75
 """Seconds that a connection may rest between two requests."""
-_log = logging.getLogger(__name__)
+_TELL = 0.5  # seconds between two times that the other workers are told
+
+
+class Worker(NamedTuple):
+    """Which of a service's processes this is."""
+
+    board: Board
+    number: int = 0
+    alone: bool = True
+    """Whether nobody else collects what it leaves when it stops."""
 
 
 class App:
-    """An ASGI application. Made by ``create_app``; one for each process."""
+    """An ASGI application. Made by ``create_app``, one for each process; or before a fork, then ``begin`` after it.
+
+    Until it begins it holds nothing that must not cross a fork.
+    """
 
     def __init__(
         self,
@@ -49,16 +64,18 @@ class App:
         *,
         alias: str,
         poll: float,
+        workers: int,
         collect: bool,
     ) -> None:
         self.settings = settings
         self.metrics = Metrics()
         self.journal = Journal.open(workspace.logs)
-        ids = Ids()
+        self.labels = Journal.open(workspace.logs, LABELS)
+        self._ids = Ids()
         self.predict = Predict(
             self.journal,
             self.metrics,
-            ids,
+            self._ids,
             project=project,
             alias=alias,
             max_body=settings.max_body,
@@ -66,35 +83,57 @@ class App:
             seconds=settings.timeout,
         )
         self.access = _access(workspace, project, settings)
-        self._collector = Collector(workspace, self.journal) if collect else None
+        self.limits = Limits(workers)
+        self.collector = Collector(workspace, [self.journal, self.labels]) if collect else None
         self.follower = Follower(
-            workspace, project, alias, self.predict, self.metrics, self.access, self._collector, poll=poll
+            workspace, project, alias, self.predict, self.metrics, self.access, self.collector, poll=poll
         )
-        self.admin = admin = Admin(self, workspace.logs, project, alias, settings)
-        self._access_log = AccessLog(settings.access_log) if settings.access_log is not None else None
-        self.limits = Limits()
-        self.door = Door(
+        self.admin = Admin(self, workspace.logs, project, alias, settings)
+        self._log = AccessLog(settings.access_log) if settings.access_log is not None else None
+        self.door = self._door(self._raw(workspace, project))
+        self._answer: ASGIApp = self.door
+        self._traces: Traces | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._alone = True
+
+    def _raw(self, workspace: Workspace, project: str) -> dict[tuple[str, str], ASGIApp]:
+        """Give the routes that need no FastAPI."""
+        explainer = Explainer(self.predict)
+        self.predict.explain = explainer.predicted
+        labeller = Labeller(self.predict, self.labels, self.metrics, project, max_rows=self.settings.max_rows)
+        return {
+            ("POST", PREDICT): self.predict,
+            ("POST", "/v1/explain"): Posted(explainer.asked, self.settings),
+            ("POST", "/v1/labels"): Posted(labeller.asked, self.settings),
+            ("POST", "/v1/score"): Scoring(self.predict, self.metrics, workspace.logs.parent / "scratch"),
+        }
+
+    def _door(self, raw: Mapping[tuple[str, str], ASGIApp]) -> Door:
+        return Door(
             self.predict,
-            {
-                ("POST", PREDICT): self.predict,
-                ("POST", "/v1/explain"): self._posted(admin.explainer.asked),
-                ("POST", "/v1/score"): Scoring(self.predict, self.metrics, workspace.logs.parent / "scratch"),
-            },
-            admin.rest,
+            raw,
+            self.admin.rest,
             access=self.access,
             limits=self.limits,
             metrics=self.metrics,
-            ids=ids,
-            log=self._access_log,
-            most=settings.max_concurrency,
-            root=settings.root_path,
+            ids=self._ids,
+            log=self._log,
+            most=self.settings.max_concurrency,
+            root=self.settings.root_path,
         )
-        self._answer: ASGIApp = self.door
-        self._traces: Traces | None = None
-        self._sweeping: asyncio.Task[None] | None = None
-        found = self.follower.look()
-        if found is not None:
-            self.follower.take(found)
+
+    def begin(self, worker: Worker) -> None:
+        """Be this process's application: load what answers, unless that was done before the fork."""
+        self._alone = worker.alone
+        self.metrics.started = time.time()
+        self.share = Share(worker.board, worker.number, self.metrics, str(worker.number), self._gauges)
+        self.limits.begin(worker.number)
+        if self.collector is not None:
+            self.collector.lead = worker.number == 0
+        if self.predict.served is None:
+            found = self.follower.look()
+            if found is not None:
+                self.follower.take(found)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or live through the server's life."""
@@ -110,9 +149,10 @@ class App:
                 self.follower.start()
                 self._trace()
                 patience = self.settings.timeout
-                self._sweeping = asyncio.create_task(
-                    sweep(self.door.wires, patience=patience, keep_alive=KEEP_ALIVE)
-                )
+                self._tasks = [
+                    asyncio.create_task(self._tell()),
+                    asyncio.create_task(sweep(self.door.wires, patience=patience, keep_alive=KEEP_ALIVE)),
+                ]
                 give_back()
                 gc.freeze()  # what was loaded stays: do not walk through it again at each collection
                 await send({"type": "lifespan.startup.complete"})
@@ -120,9 +160,6 @@ class App:
                 await self._stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
-
-    def _posted(self, answer: Callable[[bytes, Scope], Awaitable[bytes]]) -> Posted:
-        return Posted(answer, limit=self.settings.max_body, seconds=self.settings.timeout)
 
     def _trace(self) -> None:
         """Put a span around each request, when that is asked for; then there is no short way."""
@@ -134,18 +171,35 @@ class App:
         served = self.predict.served
         return served.version.version if served is not None else ""
 
+    async def _tell(self) -> None:
+        while True:
+            self.share.publish()
+            await asyncio.sleep(_TELL)
+
+    def _gauges(self) -> dict[str, Any]:
+        return {
+            "version": self._version(),
+            "ledger_up": self.metrics.ledger_up,
+            "unsynced": round(max(self.journal.unsynced, self.labels.unsynced), 3),
+            "sync_seconds": round(max(self.journal.sync_seconds, self.labels.sync_seconds), 6),
+        }
+
     async def _stop(self) -> None:
+        loop = asyncio.get_running_loop()
         await self.follower.stop()
-        if self._sweeping is not None:
-            self._sweeping.cancel()
+        for task in self._tasks:
+            task.cancel()
         self.access.close()
         if self._traces is not None:
-            await asyncio.get_running_loop().run_in_executor(None, self._traces.close)
+            await loop.run_in_executor(None, self._traces.close)
         self.journal.close()
-        if self._access_log is not None:
-            self._access_log.close()
-        if self._collector is not None:
-            await asyncio.get_running_loop().run_in_executor(None, self._collector.finish)
+        self.labels.close()
+        if self._log is not None:
+            self._log.close()
+        self.share.publish()
+        if self.collector is not None:
+            end = self.collector.finish if self._alone else self.collector.wait
+            await loop.run_in_executor(None, end)
 
 
 def _access(workspace: Workspace, project: str, settings: ServiceSettings) -> Access:
@@ -161,13 +215,19 @@ def create_app(
     settings: ServiceSettings | None = None,
     alias: str = "champion",
     poll: float = POLL,
+    workers: int = 1,
     collect: bool = True,
+    begin: bool = True,
 ) -> App:
     """Make the application that answers for ``alias``, and load what it stands for now.
 
     ``settings`` are the workspace's own by default. ``poll`` is how often, in seconds, the ledger is asked
     whether the alias moved. ``collect`` starts ``relevo collect`` for complete segments of the journal. Raises
-    ``WorkspaceError`` when predictions could not be logged.
+    ``WorkspaceError`` when predictions could not be logged. Without ``begin`` nothing is loaded yet, and the
+    application may be carried over the forks of as many ``workers``, which share the limits of callers.
     """
     chosen = (workspace.settings.serve if settings is None else settings).below(workspace.project)
-    return App(workspace, project_name, chosen, alias=alias, poll=poll, collect=collect)
+    app = App(workspace, project_name, chosen, alias=alias, poll=poll, workers=workers, collect=collect)
+    if begin:
+        app.begin(Worker(Board(1)))
+    return app

@@ -15,6 +15,7 @@ from relevo.errors import RelevoError
 from relevo.texts import t
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from relevo.journal import Journal
@@ -29,23 +30,25 @@ _log = logging.getLogger(__name__)
 
 
 def backlog(folder: Path) -> int:
-    """Bytes of predictions that are logged and not yet in the lake."""
+    """Bytes that are logged and not yet in the lake."""
     total = 0
-    for path in folder.glob("predictions-*.jsonl"):
+    for path in folder.glob("*.jsonl"):
         with suppress(FileNotFoundError):  # collected this moment
             total += path.stat().st_size
     return total
 
 
 class Collector:
-    """Starts ``relevo collect`` whenever a segment of the journal is complete.
+    """Starts ``relevo collect`` whenever a segment of the journals is complete.
 
-    It works when nobody else wants the processor; only at the end, when it is waited for, as others do.
+    It works when nobody else wants the processor; only at the end, when it is waited for, as others do. Of
+    several workers one has the ``lead``; the others only end the segments that are old.
     """
 
-    def __init__(self, workspace: Workspace, open_journal: Journal) -> None:
+    def __init__(self, workspace: Workspace, journals: Sequence[Journal] = ()) -> None:
         self._workspace = workspace
-        self._journal = open_journal
+        self._journals = journals
+        self.lead = True
         self._child: subprocess.Popen[bytes] | None = None
         self._pause = _PAUSE
         self._next = 0.0
@@ -62,26 +65,34 @@ class Collector:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + self._pause
-        self._journal.roll()
-        if self._waiting():
+        for open_journal in self._journals:
+            open_journal.roll()
+        if self.lead and self._waiting():
             self._child = self._spawn()
             _idle(self._child.pid)
 
     def finish(self) -> None:
-        """Collect what the closed journal left, and wait for it."""
-        if self._child is not None:
-            _hurry(self._child.pid)
-            self._wait(self._child)
+        """Collect what the closed journals left, and wait for it."""
+        self.wait()
         if self._waiting():
             self._wait(self._spawn())
 
+    def wait(self) -> None:
+        """Wait for what is being collected."""
+        if self._child is not None:
+            _hurry(self._child.pid)
+            self._wait(self._child)
+
     def _waiting(self) -> bool:
         try:
-            with closing(journal.closed(self._workspace.logs)) as segments:
-                return next(segments, None) is not None
+            return any(self._left(stream) for stream in journal.STREAMS)
         except RelevoError as error:
             _log.error("%s", error)
             return False
+
+    def _left(self, stream: str) -> bool:
+        with closing(journal.closed(self._workspace.logs, stream)) as segments:
+            return next(segments, None) is not None
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "relevo", "collect", str(self._workspace.project)]

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from relevo import lookups
@@ -50,14 +51,31 @@ class Follower:
         poll: float = POLL,
     ) -> None:
         self.note = ""
+        self._package: ModelPackage | None = None
         self._workspace, self._project, self._alias = workspace, project, alias
         self._predict, self._metrics, self._collector = predict, metrics, collector
         self._access = access
         self._poll = poll
         self._news: tuple[str, int] | None = None
+        self._stamp: object = None
         self._again = 0.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="relevo-follow")
         self._task: asyncio.Task[None] | None = None
+
+    def prepare(self) -> None:
+        """Load what is needed first, for all that are to be forked from this process; errors are left to them.
+
+        A package without histories answers at once. Files of histories are each process's own, and no
+        connection to the ledger stays open.
+        """
+        with suppress(RelevoError):
+            release = next(reversed(self._workspace.ledger.releases(self._project, self._alias)), None)
+            if release is not None:
+                version = self._version(release)
+                self._package = ModelPackage.load(self._workspace.blobs.folder(version.digest))
+                if not self._package.histories and (found := self.look()) is not None:
+                    self.take(found)
+        self._workspace.ledger.close()
 
     def look(self) -> Served | None:
         """Ask the ledger once; returns a version to take over, loaded, or None when nothing is new."""
@@ -85,7 +103,11 @@ class Follower:
 
     def _ask(self) -> Served | None:
         ledger = self._workspace.ledger
+        stamp = ledger.stamp()
+        if stamp is not None and stamp == self._stamp and not self._due():
+            return None
         news = ledger.news(self._project)
+        self._stamp = stamp
         if news == self._news and not self._due():
             return None
         release = next(reversed(ledger.releases(self._project, self._alias)), None)
@@ -96,11 +118,7 @@ class Follower:
             return None
         answering = self._predict.served
         same = answering is not None and answering.version.version == version.version
-        package = (
-            answering.package
-            if answering is not None and same
-            else ModelPackage.load(self._workspace.blobs.folder(version.digest))
-        )
+        package = answering.package if answering is not None and same else self._load(version.digest)
         made = lookups.facts(ledger, package)
         if answering is not None and same and made == answering.made:
             self._again = 0.0
@@ -108,6 +126,13 @@ class Follower:
         files = lookups.opened(self._workspace.lookups, package, made)
         self._again = 0.0
         return Served(package, version, release, files, made)
+
+    def _load(self, digest: str) -> ModelPackage:
+        """Load a package; the one that was loaded before the fork is there already."""
+        before, self._package = self._package, None
+        if before is not None and before.digest == digest:
+            return before
+        return ModelPackage.load(self._workspace.blobs.folder(digest))
 
     def _version(self, release: Release) -> ModelVersion:
         version = self._workspace.ledger.version(self._project, release.version)

@@ -1,7 +1,7 @@
 """Prediction ids and times. Ids are UUIDv7 (RFC 9562, section 5.7) that rise within a process.
 
 The 12 bits after the version count within the millisecond (section 6.2, method 1); the 62 after the variant
-are drawn once for the process, so two processes never make the same id.
+are drawn once for the process, and again in one forked from it, so two processes never make the same id.
 """
 
 from __future__ import annotations
@@ -16,12 +16,16 @@ class Ids:
     """Makes ids, at a third of a microsecond each. Not for several threads at once."""
 
     def __init__(self) -> None:
-        random = int.from_bytes(os.urandom(8), "big") >> 2
-        self._tail = b"%04x-%012x" % (0x8000 | random >> 48, random & 0xFFFF_FFFF_FFFF)
+        self._draw()
+        os.register_at_fork(after_in_child=self._draw)
         self._millisecond = 0
         self._count = 0
         self._second = 0
         self._shown = b""
+
+    def _draw(self) -> None:
+        random = int.from_bytes(os.urandom(8), "big") >> 2
+        self._tail = b"%04x-%012x" % (0x8000 | random >> 48, random & 0xFFFF_FFFF_FFFF)
 
     def take(self, number: int) -> tuple[list[bytes], bytes]:
         """Make ``number`` ids, each greater than all before, also when the clock is set back; and the time now.

@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from relevo.service import ServiceSettings
+
 
 class Posted:
     """An ASGI application over ``answer``, which is given the body and the scope, and may raise ``Refusal``."""
 
-    def __init__(
-        self, answer: Callable[[bytes, Scope], Awaitable[bytes]], *, limit: int, seconds: float
-    ) -> None:
+    def __init__(self, answer: Callable[[bytes, Scope], Awaitable[bytes]], settings: ServiceSettings) -> None:
         self._answer = answer
-        self._limit, self._seconds = limit, seconds
+        self._limit, self._seconds = settings.max_body, settings.timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; raises ``Refusal``, or ``Gone``."""

@@ -69,6 +69,8 @@ class Predict:
         served.decided = self.metrics.predictions.setdefault(key, served.decided)
         for name, file in served.histories.items():
             file.misses = self.metrics.missing.setdefault(name, file.misses)
+        for feature, levels in served.package.levels.items():
+            levels.misses = self.metrics.unseen.setdefault(feature, [0])
         self.served = served
 
     def ask(self, ask: Ask) -> None:

@@ -213,6 +213,11 @@ KINDS: dict[str, Kind] = {
         lambda: t("The service is busy."),
         lambda _: t("Try again in a moment."),
     ),
+    "draining": Kind(
+        503,
+        lambda: t("The service is stopping."),
+        lambda _: t("It answers what is under way and takes no new connections; ask another."),
+    ),
     "no-model": Kind(
         503,
         lambda: t("There is no model to answer with."),

@@ -1,7 +1,8 @@
-"""Running the service in this process, until it is told to stop."""
+"""Running the service until it is told to stop: in this process, or in workers forked from it."""
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import signal
@@ -18,6 +19,7 @@ from relevo.texts import t
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from types import FrameType
 
     from uvicorn import Config
 
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from relevo.workspace import Workspace
 
 _SWITCH = 0.0005  # seconds; how long a thread that loads a package may keep the event loop waiting
-_FAREWELL = 30  # seconds that requests under way have to finish
+FAREWELL = 30
+"""Seconds that requests under way have to finish when the service stops."""
 _log = logging.getLogger(__name__)
 
 
@@ -38,41 +41,77 @@ def run(
     port: int = 8000,
     alias: str = "champion",
     settings: ServiceSettings | None = None,
+    workers: int = 1,
     ready: Callable[[str, str], None] | None = None,
 ) -> None:
     """Serve over HTTP and block until SIGTERM or SIGINT; port 0 takes a free one.
 
     ``ready`` is called with the address and the version that answers (empty when there is none yet) once
-    requests are accepted; by default one line is printed. Raises ``WorkspaceError`` when the address is
-    taken or predictions could not be logged, ``ExtraMissingError`` without the extra ``serve``.
+    requests are accepted; by default one line is printed. More ``workers`` than one are processes forked from
+    this one, which must have no other threads. Raises ``WorkspaceError`` when the address is taken or
+    predictions could not be logged, ``ExtraMissingError`` without the extra ``serve``.
     """
     for module in ("fastapi", "uvicorn", "httptools", "uvloop"):
         need(module, "serve")
     import numpy as np
-    from uvicorn import Server as Uvicorn
 
     from relevo.serving.app import create_app
+    from relevo.serving.supervise import Supervisor
 
     sys.setswitchinterval(_SWITCH)
     use_one_arena()
     np.seterr(over="ignore", invalid="ignore")  # the caller's infinities are answered, not warned of
     _log_to_stderr()
     listener = _listen(host, port)
-    app = create_app(workspace, project_name, settings=settings, alias=alias)
+    app = create_app(
+        workspace, project_name, settings=settings, alias=alias, workers=workers, begin=workers == 1
+    )
     _see_that_it_is_safe(app, host)
-    config = configuration(app)
+    address = _address(listener, app.settings)
+
+    def tell(version: str) -> None:
+        (ready or _print)(address, version)
+
+    if workers > 1:
+        Supervisor(workspace, app, listener, workers).run(tell)
+    else:
+        answer(app, listener, tell)
+
+
+def answer(
+    app: App, listener: socket.socket, ready: Callable[[str], None], lifeline: int | None = None
+) -> None:
+    """Answer on a bound socket in this process until SIGTERM or SIGINT; what is under way is finished.
+
+    ``lifeline`` is a descriptor that becomes readable when the supervisor is gone: then it stops too, and
+    leaves SIGINT, which a terminal sends to all of its processes, to the supervisor.
+    """
+    from uvicorn import Server as Uvicorn
+
+    from relevo.serving.drain import drain
 
     class Server(Uvicorn):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
+            if lifeline is not None:
+                asyncio.get_running_loop().add_reader(lifeline, self.handle_exit, signal.SIGTERM, None)
             served = app.predict.served
-            (ready or _print)(_address(listener, app.settings), served.version.version if served else "")
+            ready(served.version.version if served else "")
 
-    server = Server(config)
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            if lifeline is not None:
+                asyncio.get_running_loop().remove_reader(lifeline)
+            await drain(app, self)
+            await super().shutdown(sockets)
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            if lifeline is None or sig != signal.SIGINT:
+                super().handle_exit(sig, frame)
+
+    server = Server(configuration(app))
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(
-            number, lambda *_: None
-        )  # uvicorn raises the signal again when all is done: then we return
+        # uvicorn raises the signal again when all is done: then we return
+        signal.signal(number, lambda *_: None)
     server.run([listener])
 
 
@@ -104,7 +143,7 @@ def configuration(app: App) -> Config:
         ssl_certfile=certificate,
         ssl_keyfile=key,
         timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=_FAREWELL,
+        timeout_graceful_shutdown=FAREWELL,
     )
 
 
@@ -148,6 +187,7 @@ def _see_that_it_is_safe(app: App, host: str) -> None:
     """Raise ``WorkspaceError`` when others could ask without a key; warn when they would send it in the clear."""
     if _is_loopback(host):
         return
+    app.access.look()
     if not app.access.required:
         raise WorkspaceError(
             t(

@@ -109,7 +109,7 @@ class Wire(HttpToolsProtocol):
 
     def _write(self, told: Told, identity: bytes, *, close: bool) -> None:
         headers = [*told.headers, (b"x-request-id", identity), (b"content-length", b"%d" % len(told.body))]
-        if close:
+        if close and not self._door.draining:  # then it is among the server's own
             headers.append((b"connection", b"close"))
         lines = b"".join(b"%b: %b\r\n" % header for header in headers)
         self.transport.write(b"".join((STATUS_LINE[told.status], self._date(), lines, b"\r\n", told.body)))
