@@ -8,6 +8,7 @@ import random
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -243,7 +244,10 @@ def by_document(url: str, examples: int, *, seed: int) -> subprocess.CompletedPr
         *("--config-file", str(HERE / "schemathesis.toml"), "run", f"{url}/openapi.json"),
         *("--phases", "examples,coverage,fuzzing", "--max-examples", str(examples), "--seed", str(seed)),
     ]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as folder:  # for what the tool leaves where it was started
+        return subprocess.run(
+            command, env=environment, cwd=folder, capture_output=True, text=True, check=False
+        )
 
 
 def cases_of(output: str) -> int:
