@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from support.asgi import Asker, Heard
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 JSON, CSV, JSONL = "application/json", "text/csv", "application/jsonl"
 ARROW = "application/vnd.apache.arrow.stream"
 BATCH = 20_000
