@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -18,6 +19,8 @@ import pytest
 from relevo.lake import Lake
 from relevo.package import ModelPackage
 from relevo.score import score
+from relevo.serving.problems import Refusal
+from relevo.serving.scoring import Scoring
 from support import asgi, service, small
 
 if TYPE_CHECKING:
@@ -343,3 +346,49 @@ def test_a_stream_keeps_its_version_when_another_is_released(tmp_path: Path) -> 
     assert {row["version"] for row in found} == {"1.0.0"}
     assert refused.status_code == 409
     assert "It is 1.0.1." in refused.json()["detail"]
+
+
+def test_a_full_disk_breaks_the_stream_off_visibly(tmp_path: Path) -> None:
+    """Nothing is taken, and the answers can wait nowhere: the answer must not end as a whole one does."""
+    (tmp_path / "full").write_text("no folder can be made below this")
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": as_jsonl(flights(500) * 40), "more_body": False}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+        sent.append(message)
+
+    with asgi.asking(tmp_path / "served") as asker:
+        scoring = Scoring(asker.app.predict, asker.app.metrics, tmp_path / "full" / "scratch")
+        headers = [(b"content-type", JSONL.encode())]
+        scope = {"type": "http", "method": "POST", "path": "/v1/score", "headers": headers}
+        asker.loop.run_until_complete(scoring(scope, receive, send))
+    assert [message["type"] for message in sent] == ["http.response.start"]
+
+
+def test_a_caller_who_sends_nothing_is_refused_or_ended(tmp_path: Path) -> None:
+    pieces = iter([b"", as_jsonl(flights(2)) + b"\n"])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        piece = next(pieces, None)
+        if piece is None:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": piece, "more_body": True}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with asgi.asking(tmp_path) as asker:
+        scoring = Scoring(asker.app.predict, asker.app.metrics, tmp_path, idle=0.2)
+        scope = {"type": "http", "headers": [(b"content-type", JSONL.encode())]}
+        asker.loop.run_until_complete(scoring(scope, receive, send))
+        body = b"".join(message.get("body", b"") for message in sent)
+        assert body.count(b'"probability"') == 2
+        assert sent[-1]["more_body"]
+        scope = {"type": "http", "headers": [(b"content-type", CSV.encode())]}
+        with pytest.raises(Refusal, match="too-slow"):
+            asker.loop.run_until_complete(scoring(scope, receive, send))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,11 +24,13 @@ if TYPE_CHECKING:
 
     from support.asgi import Asker, Heard
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 JSON, CSV, JSONL = "application/json", "text/csv", "application/jsonl"
 ARROW = "application/vnd.apache.arrow.stream"
-BATCH = 5_000
+BATCH = 20_000
 """Cases of one run of Hypothesis, which remembers all that it tried."""
+VARIANTS = 19
+"""Further cases that are made of each that Hypothesis draws: it takes longer to draw one than to ask twenty."""
 INFER = "/v2/models/flights/infer"
 
 
@@ -142,6 +146,38 @@ CASES = st.one_of(
 )
 
 
+TOKENS = [
+    *(
+        b"null",
+        b"true",
+        b"NaN",
+        b"-0",
+        b"1e999",
+        b"1" * 30,
+        b"[]",
+        b"{}",
+        b'""',
+        b'"',
+        b"\\ud800",
+        b"\xef\xbb\xbf",
+    ),
+    *(b"\r\n", b"\n\n", b'"a\nb"', b"9999-99-99", b"\xff\xff\xff\xff", b"\0" * 8, b"[" * 200, b"\xc3", b"?"),
+    *(orjson.dumps(name) for name in (*FIELDS, *GOOD.values(), "shape", "data", "inputs")),
+]
+
+
+def shaken(case: Case, rng: random.Random) -> Case:
+    """Change a body at random: tokens and bytes put in, parts taken out, doubled or moved."""
+    body = case.body
+    for _ in range(rng.randint(1, 4)):
+        start = rng.randrange(len(body) + 1)
+        stop = start + rng.choice((0, 1, 1, 2, 4, 16))
+        part = body[start:stop]
+        put = rng.choice((rng.choice(TOKENS), rng.randbytes(rng.randint(1, 4)), b"", part * 2, part[::-1]))
+        body = body[:start] + put + body[stop:]
+    return case._replace(body=body)
+
+
 def check(case: Case, heard: Heard) -> None:
     """Fail when an answer is none that the service may give."""
     assert heard.status < 500, heard
@@ -178,14 +214,20 @@ def run(ask: Asker, cases: int, *, start: int = 0, told: Callable[[int], None] |
 def _batch(ask: Asker, cases: int, number: int, asked: list[int]) -> None:
     @seed(number)
     @settings(
-        max_examples=cases,
+        max_examples=max(1, cases // (VARIANTS + 1)),
         database=None,
         deadline=None,
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
-    @given(CASES, st.integers(0, 40))
-    def one(case: Case, cut: int) -> None:
+    @given(CASES, st.integers(0, 40), st.integers(0, 1 << 32))
+    def one(case: Case, cut: int, salt: int) -> None:
+        ask_one(case, cut)
+        rng = random.Random(salt)
+        for _ in range(VARIANTS):
+            ask_one(shaken(case, rng), cut)
+
+    def ask_one(case: Case, cut: int) -> None:
         asked[0] += 1
         body = [case.body[:cut], case.body[cut:]] if cut < len(case.body) else case.body
         accepted = f"{JSONL}, */*;q=0.1"
@@ -202,7 +244,10 @@ def by_document(url: str, examples: int, *, seed: int) -> subprocess.CompletedPr
         *("--config-file", str(HERE / "schemathesis.toml"), "run", f"{url}/openapi.json"),
         *("--phases", "examples,coverage,fuzzing", "--max-examples", str(examples), "--seed", str(seed)),
     ]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as folder:  # for what the tool leaves where it was started
+        return subprocess.run(
+            command, env=environment, cwd=folder, capture_output=True, text=True, check=False
+        )
 
 
 def cases_of(output: str) -> int:

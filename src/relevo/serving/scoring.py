@@ -7,6 +7,7 @@ answered when the request came, and each block of rows is logged before it is an
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 IDLE = 60.0
 """Seconds in which nothing comes in and nothing goes out, after which a stream is ended."""
+_log = logging.getLogger(__name__)
 _SLICE = 1 << 16  # bytes of the body that are looked at between two waits for room
 
 
@@ -70,6 +72,10 @@ class Scoring:
             except IdleError:
                 if not out.begun:
                     raise Refusal("too-slow", limit=round(self._idle)) from None
+            except OSError as error:  # the disk is full: the connection ends without its last chunk
+                if not out.begun:
+                    raise
+                _log.error("A stream was broken off: %s", error)
             finally:
                 out.close()
 
