@@ -275,8 +275,8 @@ class LedgerConformance:
     def test_a_challenger_stands_until_it_is_withdrawn(self, released: Ledger, project: str) -> None:
         facts = {"mode": "canary", "share": 0.1, "by": ""}
         terms = {"who": "ana", "why": "to try", "act": "challenge"}
-        begun = released.release(project, "challenger", "1.0.0", facts=facts, **terms)  # type: ignore[arg-type]
-        again = released.release(project, "challenger", "1.0.0", facts=facts, **terms)  # type: ignore[arg-type]
+        begun = released.release(project, "challenger", "1.0.0", facts=facts, **terms)
+        again = released.release(project, "challenger", "1.0.0", facts=facts, **terms)
         assert begun == again == released.standing(project, "challenger")
         assert (begun.facts, begun.number) == (facts, 4)
         challenger = released.champion(project, "challenger")
@@ -292,7 +292,7 @@ class LedgerConformance:
         )
         assert released.standing(project, "challenger") is None
         assert released.champion(project, "challenger") is None
-        anew = released.release(project, "challenger", "1.0.0", facts=facts, **terms)  # type: ignore[arg-type]
+        anew = released.release(project, "challenger", "1.0.0", facts=facts, **terms)
         assert anew.number == 6
         released.verify(project)
 
