@@ -64,7 +64,7 @@ class Admin:
         if served is None:
             return self._none(request)
         note = {"ledger": bool(self._app.metrics.ledger_up), "note": self._app.follower.note}
-        card = {"alias": self._alias, **_card(served), **note}
+        card = {"alias": self._alias, **_card(served), **note, "challenger": self._challenger()}
         return Response(orjson.dumps(card), media_type="application/json")
 
     async def metrics(self) -> Response:
@@ -73,7 +73,12 @@ class Admin:
         created = datetime.fromisoformat(served.version.created_at).timestamp() if served else 0.0
         info = _info(served) if served else None
         text = self._app.metrics.text(
-            info, created=created, backlog=backlog(self._logs), lookups=_histories(served)
+            info,
+            created=created,
+            backlog=backlog(self._logs),
+            lookups=_histories(served),
+            challenger=self._challenger(),
+            rollbacks=self._app.follower.guard.rollbacks if self._app.follower.guard else 0,
         )
         return Response(text, media_type=_METRICS)
 
@@ -119,6 +124,10 @@ class Admin:
             allowed = "GET" if wrong_method else "POST"
             return _problem(Refusal("method", allowed=allowed), request, {"allow": allowed})
         return _problem(Refusal("not-found"), request)
+
+    def _challenger(self) -> dict[str, Any] | None:
+        challenger = self._app.follower.challenger
+        return challenger.described() if challenger is not None else None
 
     def _none(self, request: Request) -> Response:
         note = self._app.follower.note

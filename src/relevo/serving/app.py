@@ -51,6 +51,8 @@ class App:
         found = self.follower.look()
         if found is not None:
             self.follower.take(found)
+        if self.follower.challenger is not None:
+            self.follower.challenger.take()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or live through the server's life."""

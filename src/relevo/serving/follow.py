@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING
 from relevo import lookups
 from relevo.errors import LedgerError, RelevoError
 from relevo.package import ModelPackage
+from relevo.records import CHAMPION
+from relevo.serving.challenger import Challenger
+from relevo.serving.guard import Guard
 from relevo.serving.memory import give_back
 from relevo.serving.served import Served
 from relevo.texts import t
@@ -51,6 +54,8 @@ class Follower:
         self._workspace, self._project, self._alias = workspace, project, alias
         self._predict, self._metrics, self._collector = predict, metrics, collector
         self._poll = poll
+        self.challenger = Challenger(workspace, project, predict, metrics) if alias == CHAMPION else None
+        self.guard = Guard(workspace, predict, metrics.tally) if alias == CHAMPION else None
         self._news: tuple[str, int] | None = None
         self._again = 0.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="relevo-follow")
@@ -60,6 +65,8 @@ class Follower:
         """Ask the ledger once; returns a version to take over, loaded, or None when nothing is new."""
         try:
             found = self._ask()
+            if self.challenger is not None and self._news is not None:
+                self.challenger.look(self._news)
         except LedgerError as error:
             if self._metrics.ledger_up:
                 _log.warning("%s", error)
@@ -84,7 +91,7 @@ class Follower:
         news = ledger.news(self._project)
         if news == self._news and not self._due():
             return None
-        release = next(reversed(ledger.releases(self._project, self._alias)), None)
+        release = ledger.standing(self._project, self._alias)
         version = self._version(release) if release is not None else None
         self._news = news
         if release is None or version is None:
@@ -137,6 +144,11 @@ class Follower:
             await asyncio.sleep(self._poll)
             try:
                 found = await loop.run_in_executor(self._thread, self.look)
+                if self.challenger is not None:
+                    self.challenger.take()
+                seen = self.guard.look() if self.guard is not None else None
+                if seen is not None and self.guard is not None:
+                    await loop.run_in_executor(self._thread, self.guard.judge, seen)
                 if self._collector is not None:
                     await loop.run_in_executor(self._thread, self._collector.tick)
             except Exception:  # noqa: BLE001 - logged with its traceback; what answers goes on answering

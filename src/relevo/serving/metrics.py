@@ -9,6 +9,8 @@ from bisect import bisect_left
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from relevo.serving.guard import Tally
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -36,6 +38,7 @@ class Metrics:
         self.missing: dict[str, list[int]] = {}
         """By history, how many unknown keys were asked for; each list counts on in the file that answers."""
         self.ledger_up = 1
+        self.tally = Tally()
 
     def answered(self, status: int, seconds: float) -> None:
         """Count one request to predict."""
@@ -50,10 +53,13 @@ class Metrics:
         created: float,
         backlog: int,
         lookups: Sequence[Mapping[str, Any]] = (),
+        challenger: Mapping[str, Any] | None = None,
+        rollbacks: int = 0,
     ) -> str:
         """Write all of them; ``model`` describes the version that answers, made at ``created`` (Unix time).
 
-        ``lookups`` are its histories, as ``relevo.lookups.described``.
+        ``lookups`` are its histories, as ``relevo.lookups.described``; ``challenger`` is what is tried
+        beside it, as ``Challenger.described``.
         """
         lines: list[str] = []
         add = _Writer(lines)
@@ -103,6 +109,14 @@ class Metrics:
         for name, kind, help_, value in single:
             add(name, kind, help_, [({}, value)])
         self._lookups(add, lookups)
+        add(
+            "relevo_rollbacks_total",
+            "counter",
+            "Versions that this process took back by itself.",
+            [({}, rollbacks)],
+        )
+        if challenger is not None:
+            _challenger(add, challenger)
         if model is not None:
             add("relevo_model_info", "gauge", "The version that answers.", [(model, 1)])
             made: list[tuple[dict[str, object], float]] = [({}, created)]
@@ -134,6 +148,14 @@ class Metrics:
             total += count
             lines.append(f'{name}_bucket{{le="{bound}"}} {total}')
         lines += [f"{name}_sum {self.seconds_sum:.6f}", f"{name}_count {total}"]
+
+
+def _challenger(add: _Writer, challenger: Mapping[str, Any]) -> None:
+    shown = {"version": challenger["version"], "mode": challenger["mode"]}
+    add("relevo_challenger_info", "gauge", "The version that is tried beside it.", [(shown, 1)])
+    counts = [({"outcome": outcome}, count) for outcome, count in challenger["counts"].items()]
+    help_ = "Requests that the version tried was asked since it began here."
+    add("relevo_challenger_requests_total", "counter", help_, counts)
 
 
 class _Writer:

@@ -18,6 +18,7 @@ import orjson
 from relevo.defects import SHOWN, Defect
 from relevo.errors import WorkspaceError
 from relevo.serving import problems
+from relevo.serving.canary import CHUNK
 from relevo.serving.ids import Ids
 from relevo.serving.problems import Refusal
 from relevo.serving.reading import one_line, parse
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from relevo.journal import Journal
+    from relevo.serving.canary import Canary
     from relevo.serving.metrics import Metrics
     from relevo.serving.served import Row, Served
 
 MAX_BODY = 1 << 20
 MAX_ROWS = 10_000
-_CHUNK = 256  # rows of a list between two turns of the event loop: about 2 ms
 _JSON = b"application/json"
 _ANSWER = (b"content-type", _JSON)
 _PROBLEM = (b"content-type", b"application/problem+json")
@@ -75,6 +76,7 @@ class Predict:
         max_rows: int = MAX_ROWS,
     ) -> None:
         self.served: Served | None = None
+        self.canary: Canary | None = None
         self.in_flight: Sized | None = None
         self._journal = journal
         self._metrics = metrics
@@ -83,6 +85,14 @@ class Predict:
         self._ids = Ids()
         self._turn: _Turn | None = None
 
+    def attempt(self, canary: Canary | None) -> None:
+        """Let a canary answer its share from the next request on, or none any more."""
+        self.canary = canary
+        if canary is not None:
+            key = canary.served.version.version, canary.served.package.labels
+            canary.served.decided = self._metrics.predictions.setdefault(key, canary.served.decided)
+        self._metrics.tally.assign(self.served, canary)
+
     def swap(self, served: Served) -> None:
         """Let another version, or the same with other histories, answer from the next request on."""
         key = served.version.version, served.package.labels
@@ -90,6 +100,7 @@ class Predict:
         for name, file in served.histories.items():
             file.misses = self._metrics.missing.setdefault(name, file.misses)
         self.served = served
+        self._metrics.tally.assign(served, self.canary)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -127,7 +138,7 @@ class Predict:
             if type(received) is list:
                 return await self._many(received)
         if self._turn is None and self.in_flight is not None and len(self.in_flight) <= 1:
-            answer = self._together([body])[0]
+            answer = self._shared([body])[0]
         else:
             turn = self._join(body)
             place = len(turn.bodies) - 1
@@ -182,10 +193,16 @@ class Predict:
             return
         self._turn = None
         if not turn.done.done():
-            turn.answers = self._together(turn.bodies)
+            turn.answers = self._shared(turn.bodies)
             turn.done.set_result(None)
 
-    def _together(self, bodies: Sequence[bytes]) -> list[bytes | Exception]:
+    def _shared(self, bodies: Sequence[bytes]) -> list[bytes | Exception]:
+        """Answer single requests, a canary's share of them by the canary."""
+        if self.canary is None:
+            return self._together(bodies)
+        return self.canary.together(bodies, [""] * len(bodies), self._together, self._settle)
+
+    def _together(self, bodies: Sequence[bytes], by: Served | None = None) -> list[bytes | Exception]:
         """Answer single requests with one call of the model and one write of the journal.
 
         What cannot be answered has its error in place of the answer.
@@ -194,7 +211,7 @@ class Predict:
         rows: list[Row] = []
         requests: list[bytes] = []
         try:
-            served = self.serving()
+            served = by or self.serving()
             for body in bodies:
                 try:
                     rows.append(served.features(parse(body), self._metrics))
@@ -240,20 +257,21 @@ class Predict:
             raise Refusal("not-logged") from error
 
     async def _many(self, received: list[Any]) -> bytes:
-        """Answer a list, all by one version, letting other requests in between."""
+        """Answer a list, each row by the version that answers its caller, letting other requests in between."""
         served = self.serving()
         if len(received) > self._max_rows:
             raise Refusal("too-many-rows", limit=self._max_rows)
-        rows = await self._features(served, received)
-        answers: list[bytes] = []
+        if not received:
+            raise Refusal("contract", defects=[Defect(None, "body", "empty", {})])
+        answers: list[bytes] = [b""] * len(received)
         lines: list[bytes] = []
-        for start in range(0, len(rows), _CHUNK):
-            chunk = slice(start, start + _CHUNK)
-            requests = [orjson.dumps(row) for row in received[chunk]]
-            ids, at = self._ids.take(len(requests))
-            found, logged = served.answer(ids, at, rows[chunk], requests)
-            answers += found
-            lines.append(logged)
+        places: Sequence[int] = range(len(received))
+        if self.canary is not None:
+            places = await self.canary.many(received, "", self.fill, answers, lines)
+        rows = await self._features(served, received, places)
+        for start in range(0, len(rows), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            self.fill(served, received, places[chunk], rows[chunk], answers, lines)
             await asyncio.sleep(0)
         lost = [Defect(number, "body", "probability", {}) for number, one in enumerate(answers) if not one]
         if lost:
@@ -261,14 +279,31 @@ class Predict:
         self._write(b"".join(lines))
         return b"[%b]" % b",".join(answers)
 
-    async def _features(self, served: Served, received: list[Any]) -> list[Row]:
+    def fill(
+        self,
+        served: Served,
+        received: Sequence[Any],
+        places: Sequence[int],
+        rows: Sequence[Row],
+        answers: list[bytes],
+        lines: list[bytes],
+    ) -> None:
+        """Put the answers of some rows of a list in their places, and what is to be logged of them after ``lines``."""
+        requests = [orjson.dumps(received[place]) for place in places]
+        ids, at = self._ids.take(len(requests))
+        found, logged = served.answer(ids, at, rows, requests)
+        for place, answer in zip(places, found, strict=True):
+            answers[place] = answer
+        lines.append(logged)
+
+    async def _features(self, served: Served, received: list[Any], places: Sequence[int]) -> list[Row]:
         rows: list[Row] = []
-        defects = [] if received else [Defect(None, "body", "empty", {})]
-        for number, one in enumerate(received):
-            if number % _CHUNK == _CHUNK - 1:
+        defects: list[Defect] = []
+        for count, number in enumerate(places):
+            if count % CHUNK == CHUNK - 1:
                 await asyncio.sleep(0)
             try:
-                rows.append(served.features(one, self._metrics, number))
+                rows.append(served.features(received[number], self._metrics, number))
             except Refusal as refusal:
                 defects += refusal.defects
                 if len(defects) > SHOWN:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -12,6 +13,7 @@ from relevo.lookups import SHORT
 from relevo.online import FeatureError
 from relevo.records import now
 from relevo.serving.problems import Refusal
+from relevo.watching import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from relevo.serving.metrics import Metrics
 
 Row = tuple[Any, ...]
+TIMED = 64
+"""Rows answered at once up to which the time counts: beyond, it tells of the list and not of the version."""
 
 
 class Served:
@@ -46,6 +50,9 @@ class Served:
         self.loaded_at = now()
         self.decided = [0, 0]
         """Answers so far, negative and positive."""
+        self.counts = Counts()
+        """What the guard compares."""
+        self._spent = 0.0  # seconds on the features of rows that wait for their answer
         self._validate = package.validators.one.validate_python
         self._fields = len(package.request.fields)
         self._compute = package.online
@@ -75,18 +82,25 @@ class Served:
 
         ``number`` is the row's place in a list.
         """
+        started = perf_counter()
         try:
             row: Mapping[str, Any] = self._validate(received)
+            features = self._compute(row, self._lookups)
         except ValidationError as error:
+            self.counts.refused += 1
             found = defects.of(error, number)
             raise Refusal("contract", defects=found, more=error.error_count() > len(found)) from None
-        try:
-            features = self._compute(row, self._lookups)
         except FeatureError as error:
+            self.counts.failed += 1
             name = error.feature or "features"
             raise Refusal("contract", defects=[defects.Defect(number, name, "feature", {})]) from None
+        except Exception:
+            self.counts.failed += 1
+            raise
         if len(row) > self._fields:
             metrics.unknown_fields += len(row) - self._fields
+        if number is None:
+            self._spent += perf_counter() - started
         return features
 
     def compute(self, row: Mapping[str, Any]) -> Row:
@@ -100,7 +114,17 @@ class Served:
 
         A row for which the model has no probability (an infinite feature) has an empty answer and no line.
         """
-        return self.tell(ids, at, self.package.score(rows).tolist(), requests, self._answer_end)
+        started, spent = perf_counter(), self._spent
+        self._spent = 0.0
+        try:
+            found = self.package.score(rows).tolist()
+        except Exception:
+            self.counts.failed += len(rows)
+            raise
+        self.counts.scored(found)
+        if len(rows) <= TIMED:
+            self.counts.took(spent + perf_counter() - started)
+        return self.tell(ids, at, found, requests, self._answer_end)
 
     def tell(
         self,
