@@ -1,4 +1,4 @@
-"""Collect: the prediction journal's complete segments into the lake's ``predictions``, exactly once.
+"""Collect: the journal's complete segments into the lake's ``predictions`` and ``shadows``, exactly once.
 
 A segment goes in whole, in one transaction of the lake that bears the segment's name, and is removed
 afterwards. Killed in between, the next collection finds the segment again, the lake knows the transaction,
@@ -8,12 +8,12 @@ and only the removal is done. Two collectors at once work on different segments.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
 
 from relevo import disk
-from relevo.journal import closed
+from relevo.journal import PREDICTIONS, closed
 from relevo.lake import explained
 from relevo.texts import t
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from relevo.workspace import Workspace
 
 TABLE = "predictions"
+SHADOWS = "shadows"
+SHADOW = "shadow"
+"""The stream of what a shadow answered; its table is ``shadows``."""
 DAMAGED = ".damaged"
 _LONGEST = 16 << 20  # bytes of a line that DuckDB's JSON reader takes for certain
 _BATCH = 4 << 20  # bytes of lines asked about at once, when a segment is damaged
@@ -59,6 +62,41 @@ _WHOLE = """id is not null and "at" is not null and project is not null and vers
 and digest is not null and probability is not null and decision is not null and request is not null"""
 
 
+_SHADOW_ROWS = r"""
+create or replace temp table segment as
+select
+    json as line,
+    json ->> '$.id' as id,
+    try_cast(try_cast(json ->> '$.at' as timestamptz) as timestamp) as "at",
+    json ->> '$.project' as project,
+    json ->> '$.version' as version,
+    json ->> '$.digest' as digest,
+    try_cast(json ->> '$.probability' as double) as probability,
+    try_cast(json ->> '$.decision' as boolean) as decision,
+    json ->> '$.label' as label,
+    json ->> '$.histories' as histories,
+    try_cast(json ->> '$.differs' as boolean) as differs
+from read_json_objects(?, format = 'newline_delimited')
+"""
+_SHADOW_WHOLE = """id is not null and "at" is not null and project is not null and version is not null
+and digest is not null and probability is not null and decision is not null and differs is not null"""
+
+
+class Kind(NamedTuple):
+    """What a stream's lines become: their table, the SQL that reads them, and when a line is whole."""
+
+    stream: str
+    table: str
+    rows: str
+    whole: str
+
+
+KINDS = (
+    Kind(PREDICTIONS, TABLE, _ROWS, _WHOLE),
+    Kind(SHADOW, SHADOWS, _SHADOW_ROWS, _SHADOW_WHOLE),
+)
+
+
 def collect(workspace: Workspace, *, report: Callable[[str], None] | None = None) -> int:
     """Move the complete segments into the lake and return how many predictions that were.
 
@@ -69,10 +107,16 @@ def collect(workspace: Workspace, *, report: Callable[[str], None] | None = None
     say = report or logging.getLogger(__name__).warning
     if not workspace.logs.is_dir():
         return 0
-    return sum(_move(workspace, segment, say) for segment in closed(workspace.logs))
+    rows = {
+        kind.stream: sum(
+            _move(workspace, segment, kind, say) for segment in closed(workspace.logs, stream=kind.stream)
+        )
+        for kind in KINDS
+    }
+    return rows[PREDICTIONS]
 
 
-def _move(workspace: Workspace, segment: Segment, say: Callable[[str], None]) -> int:
+def _move(workspace: Workspace, segment: Segment, kind: Kind, say: Callable[[str], None]) -> int:
     rows = 0
     if segment.bytes:
         with (
@@ -80,7 +124,7 @@ def _move(workspace: Workspace, segment: Segment, say: Callable[[str], None]) ->
             explained(segment.path),
             workspace.lake.connect() as connection,
         ):
-            damaged = _read(connection, segment.path, scratch)
+            damaged = _read(connection, segment.path, kind, scratch)
             if damaged:
                 aside = segment.path.with_suffix(DAMAGED)
                 _keep(aside, b"".join(damaged), scratch)
@@ -91,24 +135,24 @@ def _move(workspace: Workspace, segment: Segment, say: Callable[[str], None]) ->
                         path=aside,
                     )
                 )
-            found = connection.sql(f"select * exclude (line) from segment where {_WHOLE}")
+            found = connection.sql(f"select * exclude (line) from segment where {kind.whole}")
             rows = len(found)
             if rows:
-                workspace.lake.append(TABLE, found, transaction=segment.name)
+                workspace.lake.append(kind.table, found, transaction=segment.name)
     segment.remove()
     return rows
 
 
-def _read(connection: DuckDBPyConnection, path: Path, scratch: Path) -> list[bytes]:
+def _read(connection: DuckDBPyConnection, path: Path, kind: Kind, scratch: Path) -> list[bytes]:
     """Fill the table ``segment``, and return the lines that are no predictions."""
     try:
-        connection.execute(_ROWS, [str(path)])
+        connection.execute(kind.rows, [str(path)])
         damaged = []
     except duckdb.InvalidInputException:
         sound = scratch / "sound.jsonl"
         damaged = _divide(connection, path, sound)
-        connection.execute(_ROWS, [str(sound)])
-    strange = connection.execute(f"select line from segment where not ({_WHOLE})").fetchall()
+        connection.execute(kind.rows, [str(sound)])
+    strange = connection.execute(f"select line from segment where not ({kind.whole})").fetchall()
     return damaged + [f"{line}\n".encode() for (line,) in strange]
 
 

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-_PREFIX, _SUFFIX = "predictions-", ".jsonl"
+PREDICTIONS = "predictions"
+"""The stream of a journal unless another is named: what its segments' names begin with."""
+_SUFFIX = ".jsonl"
 _NASCENT = ".nascent"
 _TAIL = 1 << 16
 
@@ -36,8 +38,9 @@ class Journal:
     ``max_seconds`` old at the next ``write`` or ``roll``, and at ``close``.
     """
 
-    def __init__(self, folder: Path, *, max_bytes: int, max_seconds: float) -> None:
+    def __init__(self, folder: Path, *, stream: str, max_bytes: int, max_seconds: float) -> None:
         self._folder = folder
+        self._stream = stream
         self._max_bytes = max_bytes
         self._max_seconds = max_seconds
         self._lock = threading.Lock()
@@ -47,13 +50,20 @@ class Journal:
         self._closed = False
 
     @classmethod
-    def open(cls, folder: Path, *, max_bytes: int = 64 << 20, max_seconds: float = 3600) -> Journal:
+    def open(
+        cls,
+        folder: Path,
+        *,
+        stream: str = PREDICTIONS,
+        max_bytes: int = 64 << 20,
+        max_seconds: float = 3600,
+    ) -> Journal:
         """Open a journal in ``folder``, made when absent; raises ``WorkspaceError`` when it cannot be written."""
         with disk.explained(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise PermissionError(13, os.strerror(13))
-        return cls(folder, max_bytes=max_bytes, max_seconds=max_seconds)
+        return cls(folder, stream=stream, max_bytes=max_bytes, max_seconds=max_seconds)
 
     def write(self, lines: bytes) -> None:
         """Append whole lines, each ending in a newline, with one system call.
@@ -91,7 +101,7 @@ class Journal:
             raise WorkspaceError(t("The prediction journal in {folder} is closed.", folder=self._folder))
         self._end()
         with disk.explained(self._folder):
-            self._descriptor = _begin(self._folder)
+            self._descriptor = _begin(self._folder, self._stream)
         self._until = time.monotonic() + self._max_seconds
 
     def _end(self) -> None:
@@ -107,13 +117,13 @@ class Journal:
             self._end()
 
 
-def _begin(folder: Path) -> int:
+def _begin(folder: Path, stream: str) -> int:
     """Make a segment and return its descriptor. It has its name only once it is locked.
 
     Otherwise a collector could take the lock of the new, still empty file, and remove it.
     """
     while True:
-        name = f"{_PREFIX}{uuid7()}{_SUFFIX}"
+        name = f"{stream}-{uuid7()}{_SUFFIX}"
         path, nascent = folder / name, folder / f"{name}{_NASCENT}"
         descriptor = os.open(nascent, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -147,11 +157,16 @@ class Segment:
             self.path.unlink()
 
 
-def closed(folder: Path) -> Generator[Segment]:
+def segments(folder: Path, *, stream: str = PREDICTIONS) -> list[Path]:
+    """Every segment that is there, open or complete, oldest first."""
+    return sorted(folder.glob(f"{stream}-*{_SUFFIX}"))
+
+
+def closed(folder: Path, *, stream: str = PREDICTIONS) -> Generator[Segment]:
     """Hand out the segments that are complete, oldest first; no other process is given the same meanwhile."""
-    for nascent in folder.glob(f"{_PREFIX}*{_NASCENT}"):
+    for nascent in folder.glob(f"{stream}-*{_NASCENT}"):
         _bury(nascent)
-    for path in sorted(folder.glob(f"{_PREFIX}*{_SUFFIX}")):
+    for path in segments(folder, stream=stream):
         with disk.explained(path):
             try:
                 descriptor = os.open(path, os.O_RDWR)

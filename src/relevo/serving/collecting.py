@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _NICE = 10  # where the system has no idle class
 _PAUSE = 5.0  # seconds between two looks for complete segments
 _LONGEST = 300.0
+STREAMS = ("predictions", "shadow")
+"""Of the journal, what ``relevo collect`` moves; that module itself is too heavy for the service."""
 PATIENCE = 120.0
 """Seconds that the last collection may take when the service stops."""
 _log = logging.getLogger(__name__)
@@ -31,7 +33,7 @@ _log = logging.getLogger(__name__)
 def backlog(folder: Path) -> int:
     """Bytes of predictions that are logged and not yet in the lake."""
     total = 0
-    for path in folder.glob("predictions-*.jsonl"):
+    for path in journal.segments(folder):
         with suppress(FileNotFoundError):  # collected this moment
             total += path.stat().st_size
     return total
@@ -65,7 +67,7 @@ class Collector:
         self._journal.roll()
         if self._waiting():
             self._child = self._spawn()
-            _idle(self._child.pid)
+            idle(self._child.pid)
 
     def finish(self) -> None:
         """Collect what the closed journal left, and wait for it."""
@@ -77,11 +79,13 @@ class Collector:
 
     def _waiting(self) -> bool:
         try:
-            with closing(journal.closed(self._workspace.logs)) as segments:
-                return next(segments, None) is not None
+            for kind in STREAMS:
+                with closing(journal.closed(self._workspace.logs, stream=kind)) as segments:
+                    if next(segments, None) is not None:
+                        return True
         except RelevoError as error:
             _log.error("%s", error)
-            return False
+        return False
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "relevo", "collect", str(self._workspace.project)]
@@ -98,7 +102,8 @@ class Collector:
             )
 
 
-def _idle(pid: int) -> None:
+def idle(pid: int) -> None:
+    """Let a process work only when nobody else wants the processor."""
     with suppress(OSError):  # it is gone already
         if hasattr(os, "SCHED_IDLE"):
             os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
