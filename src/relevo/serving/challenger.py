@@ -11,6 +11,7 @@ from relevo import lookups
 from relevo.errors import RelevoError
 from relevo.package import ModelPackage
 from relevo.records import CHALLENGER, Strategy
+from relevo.serving import shadowing
 from relevo.serving.canary import Canary
 from relevo.serving.served import Served
 from relevo.texts import t
@@ -19,17 +20,23 @@ if TYPE_CHECKING:
     from relevo.records import Materialisation, Release
     from relevo.serving.metrics import Metrics
     from relevo.serving.predict import Predict
+    from relevo.serving.shadowing import Keeper
     from relevo.workspace import Workspace
 
 _RETRY = 5.0  # seconds before a package that could not be loaded is tried again
+_SHADOWED = ("answered", "differing", "refused", "failed", "skipped")
 _log = logging.getLogger(__name__)
 
 
 class Challenger:
     """Follows the alias ``challenger``. ``note`` says what is wrong at the moment, ``strategy`` what is tried."""
 
-    def __init__(self, workspace: Workspace, project: str, predict: Predict, metrics: Metrics) -> None:
+    def __init__(
+        self, workspace: Workspace, project: str, predict: Predict, metrics: Metrics, keeper: Keeper | None
+    ) -> None:
         self.note = ""
+        self._keeper = keeper
+        self._release: Release | None = None
         self.strategy: Strategy | None = None
         self._workspace, self._project = workspace, project
         self._predict, self._metrics = predict, metrics
@@ -39,9 +46,19 @@ class Challenger:
 
     def look(self, news: object) -> None:
         """Load what is tried, if the ledger's ``news`` are new; raises ``LedgerError``. For a thread."""
-        if news == self._news and not 0 < self._again <= time.monotonic():
-            return
-        release = self._workspace.ledger.standing(self._project, CHALLENGER)
+        if news != self._news or 0 < self._again <= time.monotonic():
+            self._ask(self._workspace.ledger.standing(self._project, CHALLENGER))
+            self._news = news
+        if self._keeper is not None:
+            shadow = self.strategy is not None and self.strategy.mode == "shadow"
+            self._keeper.tick(self._release if shadow else None)
+
+    def stop(self) -> None:
+        """Stop the shadow, and wait for it."""
+        if self._keeper is not None:
+            self._keeper.stop()
+
+    def _ask(self, release: Release | None) -> None:
         try:
             self._wanted = self._canary(release)
             self._again, self.note = 0.0, ""
@@ -53,7 +70,7 @@ class Challenger:
                 self.note = str(error)
                 _log.error("%s", error)
         self.strategy = Strategy.of(release) if release is not None and release.facts else None
-        self._news = news
+        self._release = release
 
     def described(self) -> dict[str, Any] | None:
         """What is shown of it; None when nothing is tried."""
@@ -63,6 +80,9 @@ class Challenger:
         if self._wanted is not None:
             counts = self._wanted.served.counts
             counted = {"answered": counts.answered, "refused": counts.refused, "failed": counts.failed}
+        elif self.strategy.mode == "shadow":
+            shadow = shadowing.counted(self._workspace.root, self.strategy.release)
+            counted = {name: shadow.get(name, 0) for name in _SHADOWED}
         return {**asdict(self.strategy), "note": self.note, "counts": counted}
 
     def _canary(self, release: Release | None) -> Canary | None:

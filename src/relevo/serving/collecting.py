@@ -72,7 +72,7 @@ class Collector:
     def finish(self) -> None:
         """Collect what the closed journal left, and wait for it."""
         if self._child is not None:
-            _hurry(self._child.pid)
+            hurry(self._child.pid)
             self._wait(self._child)
         if self._waiting():
             self._wait(self._spawn())
@@ -111,7 +111,8 @@ def idle(pid: int) -> None:
             os.setpriority(os.PRIO_PROCESS, pid, _NICE)
 
 
-def _hurry(pid: int) -> None:
+def hurry(pid: int) -> None:
+    """Let a process work as others do."""
     with suppress(OSError):  # it is gone already
         if hasattr(os, "SCHED_IDLE"):
             os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))

@@ -22,6 +22,7 @@ from relevo.serving.challenger import Challenger
 from relevo.serving.guard import Guard
 from relevo.serving.memory import give_back
 from relevo.serving.served import Served
+from relevo.serving.shadowing import Keeper
 from relevo.texts import t
 
 if TYPE_CHECKING:
@@ -54,7 +55,10 @@ class Follower:
         self._workspace, self._project, self._alias = workspace, project, alias
         self._predict, self._metrics, self._collector = predict, metrics, collector
         self._poll = poll
-        self.challenger = Challenger(workspace, project, predict, metrics) if alias == CHAMPION else None
+        keeper = Keeper(workspace) if collector is not None else None
+        self.challenger = (
+            Challenger(workspace, project, predict, metrics, keeper) if alias == CHAMPION else None
+        )
         self.guard = Guard(workspace, predict, metrics.tally) if alias == CHAMPION else None
         self._news: tuple[str, int] | None = None
         self._again = 0.0
@@ -136,7 +140,10 @@ class Follower:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
+        loop = asyncio.get_running_loop()
+        if self.challenger is not None:
+            await loop.run_in_executor(self._thread, self.challenger.stop)
+        await loop.run_in_executor(None, self._thread.shutdown)
 
     async def _follow(self) -> None:
         loop = asyncio.get_running_loop()
