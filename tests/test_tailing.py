@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from relevo.journal import Journal
 from relevo.tailing import Tail
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -69,9 +65,9 @@ def test_a_segment_that_is_removed_is_read_to_its_end(tmp_path: Path, journal: J
     for path in tmp_path.iterdir():
         path.unlink()
     assert tail.read(10) == [b"two\n"]
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     assert tail.read(10) == []
-    assert len(os.listdir("/proc/self/fd")) == before - 1
+    assert len(list(Path("/proc/self/fd").iterdir())) == before - 1
 
 
 def test_when_too_much_waits_it_goes_on_with_the_newest_and_counts_the_rest(

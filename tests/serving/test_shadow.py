@@ -7,16 +7,20 @@ import os
 import random
 import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from relevo import challenge
 from relevo.collect import KINDS, collect
 from relevo.package import ModelPackage
 from relevo.serving.collecting import STREAMS
-from relevo.workspace import Workspace
 from support import service, small
 from support.planted import strict
 from support.service import SECOND, until
+
+if TYPE_CHECKING:
+    from relevo.workspace import Workspace
 
 FLIGHTS = [small.body(small.request(random.Random(seed))) for seed in range(100)]
 
@@ -63,6 +67,7 @@ def test_the_streams_that_the_service_looks_for_are_those_that_are_collected() -
     assert tuple(kind.stream for kind in KINDS) == STREAMS
 
 
+@pytest.mark.slow
 def test_it_answers_every_request_as_the_challenger_would(tmp_path: Path) -> None:
     made = service.workspace(tmp_path, {}, SECOND)
     begin(made)
@@ -100,6 +105,7 @@ def test_it_answers_every_request_as_the_challenger_would(tmp_path: Path) -> Non
     assert differing > 0
 
 
+@pytest.mark.slow
 def test_it_begins_and_ends_with_its_strategy_and_with_its_service(tmp_path: Path) -> None:
     made = service.workspace(tmp_path, {}, strict())
     running = service.start(tmp_path)

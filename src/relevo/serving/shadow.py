@@ -167,7 +167,10 @@ class Shadow:
 
 
 def run(workspace: Workspace, number: int) -> None:
-    """Shadow for the release of this number until the end; of several services on one workspace one has the shadow, the others wait for it."""
+    """Shadow for the release of this number until the end.
+
+    Of several services on one workspace one has the shadow, the others wait for it.
+    """
     parent, told = os.getppid(), []
     signal.signal(signal.SIGTERM, lambda *_: told.append(True))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service's to answer, who then tells
