@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ import pytest
 from relevo import challenge
 from relevo.journal import Journal
 from relevo.records import CHALLENGER, CHAMPION, Release
+from relevo.serving.challenger import Challenger
+from relevo.serving.follow import Follower
 from relevo.serving.guard import FRESH, Guard, Seen, merged
 from relevo.serving.metrics import Metrics
 from relevo.serving.predict import Predict
@@ -83,6 +86,41 @@ def test_a_fresh_release_that_answers_badly_goes_back_to_the_version_before(tmp_
     assert "Refusals" in last.why
     assert running.stop() == 0
     made.ledger.verify("flights")
+
+
+def test_a_champions_counts_are_of_its_last_hours_and_of_who_stood_beside_it(tmp_path: Path) -> None:
+    made = service.workspace(tmp_path, {}, service.SECOND)
+    metrics = Metrics()
+    predict = Predict(Journal.open(tmp_path / "log"), metrics, project="flights", alias=CHAMPION)
+    challenger = Challenger(made, "flights", predict, metrics, None)
+    follower = Follower(made, "flights", CHAMPION, predict, metrics, None)
+    found = follower.look()
+    assert found is not None
+    predict.swap(found)
+    tally = metrics.tally
+    found.counts.scored([0.5] * 3)
+    tally._since -= FRESH
+    tally.age(found)
+    found.counts.scored([0.5])
+    assert {key: counts["answered"] for key, counts in tally.to_json().items()} == {"1-": 3, "1": 1}
+    begun = challenge.canary(made, "flights", "1.0.1", share=0.5, who="test")
+    challenger.look("news")
+    challenger.take()
+    assert predict.canary is not None
+    predict.canary.served.counts.scored([0.5] * 7)
+    found.counts.scored([0.5] * 5)
+    number = begun.number
+    beside = {f"1+{number}": 5, f"{number}@1": 7}
+    assert {key: counts["answered"] for key, counts in tally.to_json().items()} == {"1-": 3, "1": 1, **beside}
+    challenge.end(made.ledger, "flights", who="test")
+    challenger.look("more news")
+    challenger.take()
+    found.counts.scored([0.5])
+    assert tally.to_json()["1"]["answered"] == 2
+    for release in range(100, 200):
+        found.release = replace(found.release, number=release)
+        tally.assign(found, None)
+    assert len(tally.to_json()) < 40
 
 
 class Judged:
@@ -169,7 +207,7 @@ def test_a_release_is_fresh_for_a_while_only(judged: Judged) -> None:
     service.promote(judged.made, "1.0.1")
     old = judged.release()
     then = datetime.now(UTC) - timedelta(seconds=FRESH + 1)
-    aged = Release(**{**vars(old), "released_at": then.isoformat(timespec="microseconds")})
+    aged = replace(old, released_at=then.isoformat(timespec="microseconds"))
     judged.guard.judge(Seen(aged, None, {"2": counted(failed=10_000)}))
     assert judged.release() == old
 
