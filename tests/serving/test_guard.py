@@ -14,7 +14,7 @@ from relevo.journal import Journal
 from relevo.records import CHALLENGER, CHAMPION, Release
 from relevo.serving.challenger import Challenger
 from relevo.serving.follow import Follower
-from relevo.serving.guard import FRESH, Guard, Seen, merged
+from relevo.serving.guard import FRESH, Guard, Seen, Tally, merged
 from relevo.serving.metrics import Metrics
 from relevo.serving.predict import Predict
 from relevo.watching import Counts
@@ -168,7 +168,7 @@ def test_what_moved_since_it_was_judged_stays(judged: Judged) -> None:
 
 def test_two_services_that_find_the_same_act_once(tmp_path: Path) -> None:
     one = Judged(tmp_path)
-    two = Guard(one.made, one.guard._predict, one.guard._tally)
+    two = Guard(one.made, one.guard._predict, Tally())
     begun = challenge.canary(one.made, "flights", "1.0.1", share=0.1, who="test")
     seen = Seen(
         one.release(), begun, {f"{begun.number}@1": counted(failed=100), f"1+{begun.number}": counted(900)}

@@ -153,6 +153,7 @@ class Follower:
                 found = await loop.run_in_executor(self._thread, self.look)
                 if self.challenger is not None:
                     self.challenger.take()
+                self._metrics.tally.age(self._predict.served)
                 seen = self.guard.look() if self.guard is not None else None
                 if seen is not None and self.guard is not None:
                     await loop.run_in_executor(self._thread, self.guard.judge, seen)

@@ -59,8 +59,10 @@ class Tally:
         if canary is not None:
             canary.served.counts = self._of(f"{canary.release.number}@{number}")
 
-    def age(self, served: Served) -> None:
+    def age(self, served: Served | None) -> None:
         """Forget what is more than two hours old of a champion that answers alone."""
+        if served is None:
+            return
         key, at = str(served.release.number), time.monotonic()
         if self._counts.get(key) is served.counts and at - self._since >= FRESH:
             self._since = at
@@ -110,7 +112,7 @@ class Guard:
         margins: Margins | None = None,
     ) -> None:
         self.rollbacks = 0
-        self._workspace, self._predict, self._tally = workspace, predict, tally
+        self._workspace, self._predict = workspace, predict
         self._gather = gather or (lambda: [tally.to_json()])
         self._margins = margins or Margins()
         self._watches: dict[str, Watch] = {}
@@ -123,7 +125,6 @@ class Guard:
         served, canary = self._predict.served, self._predict.canary
         if served is None:
             return None
-        self._tally.age(served)
         for one, release in (
             (served, served.release),
             *([(canary.served, canary.release)] if canary else ()),

@@ -90,9 +90,11 @@ class Shadow:
             "pid": os.getpid(),
             "behind": self._tail.waiting(),
         }
-        draft = self._workspace.root / f"{STATUS}.part"
-        draft.write_bytes(orjson.dumps(told))
-        draft.replace(self._workspace.root / STATUS)
+        path = self._workspace.root / STATUS
+        draft = path.with_suffix(".part")
+        with disk.explained(path):
+            draft.write_bytes(orjson.dumps(told))
+            draft.replace(path)
 
     def close(self) -> None:
         """Close the journal; what was answered can be collected."""
