@@ -199,12 +199,11 @@ def test_a_finding_says_its_figures_in_one_sentence() -> None:
 
 def test_counts_of_several_processes_add_up_and_survive_json() -> None:
     one, two = Counts(), Counts()
-    one.scored([0.0, 0.05, 0.999, 1.0])
-    one.took(0.0)
-    one.took(1e9)
-    two.scored([float("nan"), 0.5])
+    one.found += [0.0, 0.05, 0.999, 1.0]
+    one.seconds += [0.0, 1e9]
+    two.found += [float("nan"), 0.5]
     two.refused += 1
-    two.took(3e-6)
+    two.seconds += [3e-6]
     parts = [json.loads(json.dumps(part.to_json())) for part in (one, two)]
     whole = Counts.merge(parts)
     assert (whole.answered, whole.failed, whole.refused, whole.asked) == (5, 1, 1, 7)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from relevo import bounds
 from relevo.texts import t
 
@@ -27,6 +29,7 @@ FIRST, GROWTH = 50, 1.25
 BINS = 20
 """Of scores from 0 to 1, as the reference profile has them."""
 _BUCKETS = 25  # of times: bucket i holds those below 2**i microseconds, the last one all above 8 s
+_NUMBERS, _LISTS = ("answered", "refused", "failed"), ("times", "scores")
 _SLOWER = 2  # buckets: four times as long
 _NEVER_SLOW = 11  # up to 2**11 microseconds nobody waits for long
 
@@ -46,46 +49,57 @@ class Counts:
     """What happened to the requests that one version was asked. Plain numbers; one thread counts.
 
     ``answered``, ``refused`` (by the contract) and ``failed`` (no features or no probability) are requests.
+    Probabilities and times are put into ``found`` and ``seconds`` as they come, which costs a request next to
+    nothing, and counted when somebody looks.
     """
 
-    __slots__ = ("answered", "failed", "refused", "scores", "times")
+    __slots__ = ("answered", "failed", "found", "refused", "scores", "seconds", "times")
 
     def __init__(self) -> None:
         self.answered = self.refused = self.failed = 0
         self.times = [0] * _BUCKETS
         self.scores = [0] * BINS
+        self.found: list[float] = []
+        """Probabilities to be counted; NaN is a failure."""
+        self.seconds: list[float] = []
+        """Times of calls to be counted."""
 
     @property
     def asked(self) -> int:
         """All requests."""
+        self.count()
         return self.answered + self.refused + self.failed
 
-    def scored(self, found: Iterable[float]) -> None:
-        """Count probabilities; NaN is a failure."""
-        scores = self.scores
-        for probability in found:
-            if probability == probability:  # noqa: PLR0124 - not NaN
-                self.answered += 1
-                scores[min(int(probability * BINS), BINS - 1)] += 1
-            else:
-                self.failed += 1
-
-    def took(self, seconds: float) -> None:
-        """Count one call."""
-        self.times[min(int(seconds * 1e6).bit_length(), _BUCKETS - 1)] += 1
+    def count(self) -> None:
+        """Count what waits for it."""
+        if self.found:
+            found = np.array(self.found)
+            self.found.clear()
+            known = found[~np.isnan(found)]
+            self.answered += len(known)
+            self.failed += len(found) - len(known)
+            places = np.minimum((known * BINS).astype(np.int64), BINS - 1)
+            self.scores = (np.bincount(places, minlength=BINS) + self.scores).tolist()
+        if self.seconds:
+            whole = (np.array(self.seconds) * 1e6).astype(np.int64)
+            self.seconds.clear()
+            lengths = np.frexp(whole)[1]  # of whole numbers, the bits that they have
+            places = np.minimum(lengths, _BUCKETS - 1)
+            self.times = (np.bincount(places, minlength=_BUCKETS) + self.times).tolist()
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        self.count()
+        return {name: getattr(self, name) for name in (*_NUMBERS, *_LISTS)}
 
     @classmethod
     def merge(cls, parts: Iterable[Mapping[str, Any]]) -> Counts:
         """Add up what several processes, or two stretches of time, counted; each as ``to_json`` gives it."""
         whole = cls()
         for part in parts:
-            for name in ("answered", "refused", "failed"):
+            for name in _NUMBERS:
                 setattr(whole, name, getattr(whole, name) + part[name])
-            for name in ("times", "scores"):
+            for name in _LISTS:
                 summed = [a + b for a, b in zip(getattr(whole, name), part[name], strict=True)]
                 setattr(whole, name, summed)
         return whole

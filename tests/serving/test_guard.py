@@ -98,24 +98,24 @@ def test_a_champions_counts_are_of_its_last_hours_and_of_who_stood_beside_it(tmp
     assert found is not None
     predict.swap(found)
     tally = metrics.tally
-    found.counts.scored([0.5] * 3)
+    found.counts.found += [0.5] * 3
     tally._since -= FRESH
     tally.age(found)
-    found.counts.scored([0.5])
+    found.counts.found += [0.5]
     assert {key: counts["answered"] for key, counts in tally.to_json().items()} == {"1-": 3, "1": 1}
     begun = challenge.canary(made, "flights", "1.0.1", share=0.5, who="test")
     challenger.look("news")
     challenger.take()
     assert predict.canary is not None
-    predict.canary.served.counts.scored([0.5] * 7)
-    found.counts.scored([0.5] * 5)
+    predict.canary.served.counts.found += [0.5] * 7
+    found.counts.found += [0.5] * 5
     number = begun.number
     beside = {f"1+{number}": 5, f"{number}@1": 7}
     assert {key: counts["answered"] for key, counts in tally.to_json().items()} == {"1-": 3, "1": 1, **beside}
     challenge.end(made.ledger, "flights", who="test")
     challenger.look("more news")
     challenger.take()
-    found.counts.scored([0.5])
+    found.counts.found += [0.5]
     assert tally.to_json()["1"]["answered"] == 2
     for release in range(100, 200):
         found.release = replace(found.release, number=release)
@@ -143,7 +143,7 @@ class Judged:
 
 def counted(answered: int = 0, failed: int = 0) -> Counts:
     counts = Counts()
-    counts.scored([0.5] * answered + [float("nan")] * failed)
+    counts.found += [0.5] * answered + [float("nan")] * failed
     return counts
 
 

@@ -78,8 +78,8 @@ class Challenger:
             return None
         counted: dict[str, Any] = {}
         if self._wanted is not None:
-            counts = self._wanted.served.counts
-            counted = {"answered": counts.answered, "refused": counts.refused, "failed": counts.failed}
+            counts = self._wanted.served.counts.to_json()
+            counted = {outcome: counts[outcome] for outcome in ("answered", "refused", "failed")}
         elif self.strategy.mode == "shadow":
             shadow = shadowing.counted(self._workspace.root, self.strategy.release)
             counted = {name: shadow.get(name, 0) for name in _SHADOWED}

@@ -60,7 +60,9 @@ class Tally:
             canary.served.counts = self._of(f"{canary.release.number}@{number}")
 
     def age(self, served: Served | None) -> None:
-        """Forget what is more than two hours old of a champion that answers alone."""
+        """Count what waits for it, and forget what is more than two hours old of a champion that answers alone."""
+        for counts in self._counts.values():
+            counts.count()
         if served is None:
             return
         key, at = str(served.release.number), time.monotonic()

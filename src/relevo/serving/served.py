@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from relevo.serving.metrics import Metrics
 
 Row = tuple[Any, ...]
-TIMED = 64
-"""Rows answered at once up to which the time counts: beyond, it tells of the list and not of the version."""
 
 
 class Served:
@@ -52,7 +50,7 @@ class Served:
         """Answers so far, negative and positive."""
         self.counts = Counts()
         """What the guard compares."""
-        self._spent = 0.0  # seconds on the features of rows that wait for their answer
+        self._began = 0.0  # when the first of the single requests came that wait for their answer
         self._validate = package.validators.one.validate_python
         self._fields = len(package.request.fields)
         self._compute = package.online
@@ -82,25 +80,27 @@ class Served:
 
         ``number`` is the row's place in a list.
         """
-        started = perf_counter()
+        if number is None and not self._began:
+            self._began = perf_counter()
         try:
             row: Mapping[str, Any] = self._validate(received)
             features = self._compute(row, self._lookups)
         except ValidationError as error:
             self.counts.refused += 1
+            self._began = 0.0
             found = defects.of(error, number)
             raise Refusal("contract", defects=found, more=error.error_count() > len(found)) from None
         except FeatureError as error:
             self.counts.failed += 1
+            self._began = 0.0
             name = error.feature or "features"
             raise Refusal("contract", defects=[defects.Defect(number, name, "feature", {})]) from None
         except Exception:
             self.counts.failed += 1
+            self._began = 0.0
             raise
         if len(row) > self._fields:
             metrics.unknown_fields += len(row) - self._fields
-        if number is None:
-            self._spent += perf_counter() - started
         return features
 
     def compute(self, row: Mapping[str, Any]) -> Row:
@@ -114,16 +114,15 @@ class Served:
 
         A row for which the model has no probability (an infinite feature) has an empty answer and no line.
         """
-        started, spent = perf_counter(), self._spent
-        self._spent = 0.0
+        began, self._began = self._began, 0.0
         try:
             found = self.package.score(rows).tolist()
         except Exception:
             self.counts.failed += len(rows)
             raise
-        self.counts.scored(found)
-        if len(rows) <= TIMED:
-            self.counts.took(spent + perf_counter() - started)
+        self.counts.found += found
+        if began:  # of lists the time would tell how long they are
+            self.counts.seconds.append(perf_counter() - began)
         return self.tell(ids, at, found, requests, self._answer_end)
 
     def tell(
