@@ -22,6 +22,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from relevo import challenge
 from relevo import digest as digests
 from relevo.package import ModelPackage
@@ -116,15 +118,19 @@ def turns(
     _until(lambda: bool(counted(workspace.root, release)))
     shadow = counted(workspace.root, release)["pid"]
     without, with_ = [], []
+    used = wall = 0.0
     for _ in range(chosen.rounds):
         os.kill(shadow, signal.SIGSTOP)
         without.append(_steady(port, rate, chosen.seconds, bodies))
+        began, before = time.perf_counter(), sum(psutil.Process(shadow).cpu_times()[:2])
         os.kill(shadow, signal.SIGCONT)
         with_.append(_steady(port, rate, chosen.seconds, bodies))
+        used += sum(psutil.Process(shadow).cpu_times()[:2]) - before
+        wall += time.perf_counter() - began
     time.sleep(2)  # it tells its counts every second
     found = counted(workspace.root, release)
     challenge.end(workspace.ledger, name, who=WHO)
-    return without, with_, found
+    return without, with_, {**found, "share": used / wall}
 
 
 def rollback(
@@ -191,6 +197,12 @@ def judge(
     p99 = [statistics.median(one["p99"] for one in found) for found in (without, with_)]
     promises = [
         ("p99 with a shadow, times that without (median of turns)", p99[1] / p99[0], "<", 1.10),
+        (
+            f"shadow's share of a processor, of {challenge.CPU} it may use",
+            shadow["share"],
+            "<",
+            1.1 * challenge.CPU,
+        ),
         ("shadow's answers", float(shadow["answered"]), ">=", 1.0),
         ("seconds until the faulty canary is taken back", undone["seconds"], "<", 30.0),
         ("requests that failed meanwhile", float(undone["errors"]), "<", 1.0),
