@@ -50,7 +50,7 @@ class Load:
             for number, _ in self._epoll.poll():
                 one = self._sockets[number]
                 answer = parts.pop(number, b"") + one.recv(65536)
-                if not _complete(answer):
+                if not complete(answer):
                     parts[number] = answer
                     continue
                 now = clock()
@@ -78,7 +78,8 @@ class Load:
         self._next += 1
 
 
-def _complete(answer: bytes) -> bool:
+def complete(answer: bytes) -> bool:
+    """Whether an answer is there with its whole body; raises ``ConnectionError`` when none will come."""
     end = answer.find(b"\r\n\r\n")
     if end < 0:
         if not answer:

@@ -1,4 +1,4 @@
-"""Collect: the prediction journal's complete segments into the lake's ``predictions``, exactly once.
+"""Collect: the journal's complete segments into the lake's ``predictions`` and ``shadows``, exactly once.
 
 A segment goes in whole, in one transaction of the lake that bears the segment's name, and is removed
 afterwards. Killed in between, the next collection finds the segment again, the lake knows the transaction,
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import duckdb
 
 from relevo import disk
-from relevo.journal import LABELS, PREDICTIONS, STREAMS, closed
+from relevo.journal import LABELS, PREDICTIONS, SHADOWS, STREAMS, closed
 from relevo.lake import explained
 from relevo.texts import t
 
@@ -100,9 +100,28 @@ select * exclude (mine, before) from (
 )
 where mine and before is distinct from id
 """
+_SHADOWS = r"""
+create or replace temp table segment as
+select
+    json as line,
+    json ->> '$.id' as id,
+    try_cast(try_cast(json ->> '$.at' as timestamptz) as timestamp) as "at",
+    json ->> '$.project' as project,
+    json ->> '$.version' as version,
+    json ->> '$.digest' as digest,
+    try_cast(json ->> '$.probability' as double) as probability,
+    try_cast(json ->> '$.decision' as boolean) as decision,
+    json ->> '$.label' as label,
+    json ->> '$.histories' as histories,
+    try_cast(json ->> '$.differs' as boolean) as differs
+from read_json_objects(?, format = 'newline_delimited')
+"""
+_SHADOWED = """id is not null and "at" is not null and project is not null and version is not null
+and digest is not null and probability is not null and decision is not null and differs is not null"""
 _STREAMS = {
     PREDICTIONS: Stream(_PREDICTIONS, _PREDICTED),
     LABELS: Stream(_LABELS, _LABELLED, _ANEW),
+    SHADOWS: Stream(_SHADOWS, _SHADOWED),
 }
 
 

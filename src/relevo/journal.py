@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
 
-PREDICTIONS, LABELS = "predictions", "labels"
-STREAMS = (PREDICTIONS, LABELS)
-"""What a service logs; each is a table of the lake."""
+PREDICTIONS, LABELS, SHADOWS = "predictions", "labels", "shadows"
+STREAMS = (PREDICTIONS, LABELS, SHADOWS)
+"""What a service logs, and what a shadow answers; each is a table of the lake."""
 _SUFFIX, _NASCENT = ".jsonl", ".nascent"
 _TAIL = 1 << 16
 _GATHER = 0.05  # seconds that lines wait for others to be flushed with; the disk has the same again
@@ -255,11 +255,16 @@ class Segment:
             self.path.unlink()
 
 
+def segments(folder: Path, stream: str = PREDICTIONS) -> list[Path]:
+    """Every segment that is there, open or complete, oldest first."""
+    return sorted(folder.glob(f"{stream}-*{_SUFFIX}"))
+
+
 def closed(folder: Path, stream: str = PREDICTIONS) -> Generator[Segment]:
     """Hand out a stream's complete segments, oldest first; no other process is given the same meanwhile."""
     for nascent in folder.glob(f"{stream}-*{_NASCENT}"):
         _bury(nascent)
-    for path in sorted(folder.glob(f"{stream}-*{_SUFFIX}")):
+    for path in segments(folder, stream):
         with disk.explained(path):
             try:
                 descriptor = os.open(path, os.O_RDWR)

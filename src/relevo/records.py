@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+CHAMPION, CHALLENGER = "champion", "challenger"
+"""The aliases: what answers, and what a release strategy tries beside it."""
+WITHDRAW = "withdraw"
+"""The act that leaves an alias without a version; the row names the version that had it."""
+
+
 def now() -> str:
     """The time now, as records write it."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
@@ -157,10 +163,47 @@ class Release:
     who: str
     why: str
     act: str
-    """``promote`` or ``rollback``."""
+    """``promote``, ``rollback``, ``challenge`` or ``withdraw``."""
     released_at: str
     previous_hash: str
     hash: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """A challenge's strategy, as ``Strategy.facts``; the evidence of an act that no person did."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strategy:
+    """How a challenger is tried, from its release on until the alias moves again.
+
+    As a ``shadow`` it answers the same requests off the path, on at most the share ``cpu`` of one processor.
+    As a ``canary`` it answers the share ``share`` of the callers, told apart by the request's field ``by``, or
+    by their key where that is empty.
+    """
+
+    project: str
+    version: str
+    mode: str
+    release: int
+    """The number of the release that began it."""
+    began_at: str
+    who: str
+    why: str
+    share: float = 0.0
+    by: str = ""
+    cpu: float = 0.0
+
+    @classmethod
+    def of(cls, release: Release) -> Strategy:
+        """Read the strategy that a challenge began."""
+        return cls(
+            project=release.project,
+            version=release.version,
+            release=release.number,
+            began_at=release.released_at,
+            who=release.who,
+            why=release.why,
+            **release.facts,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,7 +55,7 @@ def ledger(file: Path) -> Ledger:
         ),
         (
             """insert into relevo_releases select project, 4, alias, version, digest, previous, who, why, act,
-            released_at, previous_hash, hash from relevo_releases where number = 3""",
+            released_at, previous_hash, hash, facts from relevo_releases where number = 3""",
             "number 4: it does not follow",
         ),
     ],
@@ -76,12 +76,26 @@ def test_a_project_without_releases_verifies(ledger: Ledger) -> None:
 
 def test_the_hash_is_the_digest_of_the_rows_canonical_json() -> None:
     """Anyone can compute it: this is the format, and it may not change."""
-    row = dict.fromkeys(chain.FIELDS, "x") | {"number": 1, "hash": "not part of it"}
+    row = dict.fromkeys(chain.FIELDS, "x") | {"number": 1, "hash": "not part of it", "facts": ""}
     text = (
         '{"act":"x","alias":"x","digest":"x","number":1,"previous":"x","previous_hash":"x","project":"x",'
         '"released_at":"x","version":"x","who":"x","why":"x"}'
     )
     assert chain.hash_of(row) == digest.of_bytes(text.encode())
+    with_facts = text.replace('"number"', '"facts":"{}","number"')
+    assert chain.hash_of(row | {"facts": "{}"}) == digest.of_bytes(with_facts.encode())
+
+
+@pytest.mark.parametrize("tampered", ["", '{"cpu":0.2,"mode":"shadow"}'])
+def test_the_facts_of_a_release_are_chained(ledger: Ledger, file: Path, tampered: str) -> None:
+    facts = {"mode": "canary", "share": 0.1}
+    ledger.release("flights", "challenger", "1.0.0", who="ana", why="", act="challenge", facts=facts)
+    ledger.verify("flights")
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("update relevo_releases set facts = ? where number = 4", [tampered])
+        connection.commit()
+    with pytest.raises(LedgerError, match="number 4: the row was altered"):
+        ledger.verify("flights")
 
 
 def test_a_clock_set_back_does_not_make_the_past_ambiguous(ledger: Ledger, file: Path) -> None:

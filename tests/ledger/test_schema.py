@@ -91,15 +91,20 @@ def test_processes_that_migrate_at_once_do_not_collide(url: str) -> None:
 
 
 def test_a_ledger_of_an_earlier_relevo_is_migrated_and_keeps_what_it_holds(url: str, tmp_path: Path) -> None:
-    Ledger(url).add_version(a_version("flights", "1.0.0"))
+    made = Ledger(url)
+    made.add_version(a_version("flights", "1.0.0"))
+    release = made.release("flights", "champion", "1.0.0", who="ana", why="", act="promote")
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
         connection.execute("drop table relevo_materialisations")
         connection.execute("drop table relevo_keys")
+        connection.execute("alter table relevo_releases drop column facts")
         connection.execute(f"update {schema.VERSION_TABLE} set version_num = '0001'")
         connection.commit()
     ledger = Ledger(url)
     assert ledger.materialisations("flights") == []
     assert [version.version for version in ledger.versions("flights")] == ["1.0.0"]
+    assert ledger.releases("flights") == [release]
+    ledger.verify("flights")
 
 
 def test_a_migration_that_is_killed_leaves_nothing_behind(url: str, tmp_path: Path) -> None:

@@ -272,6 +272,73 @@ class LedgerConformance:
         assert released.token(project) == released.releases(project)[-1].hash != before
         assert released.token("another") == "0" * 64
 
+    def test_a_challenger_stands_until_it_is_withdrawn(self, released: Ledger, project: str) -> None:
+        facts = {"mode": "canary", "share": 0.1, "by": ""}
+        terms = {"who": "ana", "why": "to try", "act": "challenge"}
+        begun = released.release(project, "challenger", "1.0.0", facts=facts, **terms)
+        again = released.release(project, "challenger", "1.0.0", facts=facts, **terms)
+        assert begun == again == released.standing(project, "challenger")
+        assert (begun.facts, begun.number) == (facts, 4)
+        challenger = released.champion(project, "challenger")
+        assert challenger is not None
+        assert challenger.version == "1.0.0"
+        ended = released.end(begun, who="service", why="errors", facts={"n": 50})
+        assert ended is not None
+        assert (ended.act, ended.version, ended.previous, ended.facts) == (
+            "withdraw",
+            "1.0.0",
+            "1.0.0",
+            {"n": 50},
+        )
+        assert released.standing(project, "challenger") is None
+        assert released.champion(project, "challenger") is None
+        anew = released.release(project, "challenger", "1.0.0", facts=facts, **terms)
+        assert anew.number == 6
+        released.verify(project)
+
+    def test_a_challenge_on_other_terms_is_a_release_of_its_own(self, released: Ledger, project: str) -> None:
+        for share in (0.1, 0.2):
+            released.release(
+                project, "challenger", "1.0.0", who="", why="", act="challenge", facts={"share": share}
+            )
+        assert [row.facts["share"] for row in released.releases(project, "challenger")] == [0.1, 0.2]
+
+    def test_an_alias_is_taken_away_from_the_release_that_was_judged_only(
+        self, released: Ledger, project: str
+    ) -> None:
+        judged = released.standing(project, "champion")
+        assert judged is not None
+        back = released.end(judged, who="one", why="errors", to=judged.previous, facts={"n": 1})
+        assert back is not None
+        assert (back.act, back.version, back.previous) == ("rollback", "1.0.1", "1.1.0")
+        assert released.end(judged, who="two", why="errors", to=judged.previous) is None
+        assert released.standing(project, "champion") == back
+        released.verify(project)
+
+    def test_several_who_judge_alike_act_once(self, released: Ledger, project: str) -> None:
+        judged = released.standing(project, "champion")
+        assert judged is not None
+        with ThreadPoolExecutor(8) as pool:
+            done = list(
+                pool.map(lambda who: released.end(judged, who=str(who), why="", to="1.0.0"), range(8))
+            )
+        assert len([one for one in done if one is not None]) == 1
+        assert len(released.releases(project)) == 4
+
+    def test_a_challenger_that_becomes_champion_is_one_no_longer(
+        self, released: Ledger, project: str
+    ) -> None:
+        released.release(project, "challenger", "1.0.0", who="", why="", act="challenge")
+        made = released.release(project, "champion", "1.0.0", who="ana", why="better", act="promote")
+        assert made.alias == "champion"
+        assert released.standing(project, "challenger") is None
+        assert [(row.alias, row.act, row.who) for row in released.releases(project)[-2:]] == [
+            ("champion", "promote", "ana"),
+            ("challenger", "withdraw", "ana"),
+        ]
+        assert released.token(project) == released.releases(project)[-1].hash
+        released.verify(project)
+
     def test_threads_share_a_ledger(self, released: Ledger, project: str) -> None:
         def promote(number: int) -> None:
             released.release(

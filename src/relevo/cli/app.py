@@ -291,6 +291,58 @@ def rollback(
 
 @app.command(
     help=t(
+        "Try a version beside the champion: as a shadow off the path, or as a canary for a share of the callers."
+    )
+)
+def challenge(
+    version: Annotated[
+        str, typer.Argument(metavar="VERSION", show_default=False, help=t("The version, such as 1.2.0."))
+    ] = "",
+    shadow: Annotated[
+        bool,
+        typer.Option("--shadow", help=t("Answer the same requests, off the path; the answers are logged.")),
+    ] = False,
+    cpu: Annotated[
+        str, typer.Option(metavar="SHARE", help=t("The share of one processor that a shadow may use."))
+    ] = "20%",
+    canary: Annotated[
+        str, typer.Option(metavar="SHARE", help=t("Answer this share of the callers, such as 10%."))
+    ] = "",
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="FIELD|key", help=t("What tells a canary's callers apart: their key, or a field.")
+        ),
+    ] = "",
+    end: Annotated[bool, typer.Option("--end", help=t("End what is tried."))] = False,
+    project: Of = HERE,
+    why: Why = "",
+    json: Json = False,
+) -> None:
+    """Try a version."""
+    from relevo.cli import trying
+
+    asked = trying.Asked(version=version, shadow=shadow, cpu=cpu, canary=canary, by=by, end=end)
+    trying.challenge(asked, project, why, json=json)
+
+
+@app.command(help=t("Ask the logged predictions again, of a version: which decisions it would have changed."))
+def replay(
+    version: Annotated[str, typer.Argument(metavar="VERSION", help=t("The version, such as 1.2.0."))],
+    since: Annotated[
+        str, typer.Option(metavar="DURATION|TIME", help=t("How far back: 7d, 12h, or a time (ISO 8601)."))
+    ] = "7d",
+    project: Of = HERE,
+    json: Json = False,
+) -> None:
+    """Replay predictions."""
+    from relevo.cli import trying
+
+    trying.replay(version, since, project, json=json)
+
+
+@app.command(
+    help=t(
         "Query the lake: raw.*, clean.*, quarantine.*, history.*, examples.*, scores.*, reviews.*, predictions and"
         " labels."
     )

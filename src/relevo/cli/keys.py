@@ -56,7 +56,7 @@ def create(
 ) -> None:
     """Make a key."""
     from relevo import durations, keys
-    from relevo.cli.registry import who
+    from relevo.cli.trying import who
     from relevo.service import per_second
 
     scopes = [part.strip() for given in scope for part in given.split(",") if part.strip()]

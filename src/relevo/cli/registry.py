@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 from dataclasses import asdict
 from json import loads
 from typing import TYPE_CHECKING, Any
@@ -11,20 +9,23 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from relevo import lifecycle, lookups, outcomes
+from relevo.cli import trying
 from relevo.cli.output import document, say, table
+from relevo.cli.trying import opened, who
 from relevo.collect import collect_all
 from relevo.errors import PackageError
 from relevo.nulls import Counts, differing
 from relevo.package import manifest as manifests
 from relevo.package.model import MANIFEST
+from relevo.records import WITHDRAW
 from relevo.texts import t
-from relevo.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from relevo.records import ModelVersion, Release, Step
+    from relevo.workspace import Workspace
 
 MIB = 1 << 20
 CHAMPION = "champion"
@@ -34,16 +35,6 @@ SHOWN = 12
 """Shares of nulls that are shown of a column: the first and the newest."""
 
 
-def _open(folder: Path) -> tuple[Workspace, str]:
-    workspace = Workspace.open(folder, create=False)
-    return workspace, workspace.project_name()
-
-
-def who() -> str:
-    """Who acts, for the history: the user and the machine."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
-
-
 def _figure(metrics: Any, name: str) -> str:
     found = metrics.get("metrics", {}).get(name)
     return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]" if found else ""
@@ -51,7 +42,7 @@ def _figure(metrics: Any, name: str) -> str:
 
 def status(folder: Path, *, json: bool) -> None:
     """Show the champion, the last run, the data and the predictions."""
-    workspace, name = _open(folder)
+    workspace, name = opened(folder)
     collect_all(workspace)
     champion = workspace.ledger.champion(name)
     runs = workspace.ledger.runs(name, limit=1)
@@ -61,6 +52,7 @@ def status(folder: Path, *, json: bool) -> None:
     predictions = _predictions(workspace, name)
     reviews = outcomes.read(workspace.lake, name)
     histories = _histories(workspace, champion)
+    tried = trying.described(workspace, name)
     if json:
         document(
             {
@@ -74,6 +66,7 @@ def status(folder: Path, *, json: bool) -> None:
                     for table, pieces in nulls.items()
                 },
                 "histories": histories,
+                "challenger": tried,
                 "predictions": predictions,
                 "reviews": reviews,
             }
@@ -81,6 +74,8 @@ def status(folder: Path, *, json: bool) -> None:
         return
     say(t("Project {name}", name=name))
     say(t("Champion: {version}", version=_described(champion) if champion else "-"))
+    for line in trying.lines(tried):
+        say(line)
     if data:
         table((t("table"), t("rows"), t("in quarantine")), [list(row.values()) for row in data])
     for name_, pieces in nulls.items():
@@ -211,7 +206,7 @@ def _predictions(workspace: Workspace, name: str) -> list[dict[str, Any]]:
 
 def versions(folder: Path, *, json: bool) -> None:
     """List the registered versions, newest first."""
-    workspace, name = _open(folder)
+    workspace, name = opened(folder)
     champion = workspace.ledger.champion(name)
     found = workspace.ledger.versions(name)
     if json:
@@ -237,7 +232,7 @@ def versions(folder: Path, *, json: bool) -> None:
 
 def history(folder: Path, *, json: bool) -> None:
     """List every release; raises ``LedgerError`` when the chain does not verify."""
-    workspace, name = _open(folder)
+    workspace, name = opened(folder)
     found = workspace.ledger.releases(name)
     workspace.ledger.verify(name)
     if json:
@@ -245,7 +240,17 @@ def history(folder: Path, *, json: bool) -> None:
         return
     columns = ("#", t("time"), t("act"), t("alias"), t("from"), t("to"), t("who"), t("why"), t("hash"))
     rows = [
-        (r.number, r.released_at[:23], r.act, r.alias, r.previous, r.version, r.who, r.why, r.hash[:12])
+        (
+            r.number,
+            r.released_at[:23],
+            r.act,
+            r.alias,
+            r.previous,
+            "-" if r.act == WITHDRAW else r.version,
+            r.who,
+            r.why,
+            r.hash[:12],
+        )
         for r in found
     ]
     table(columns, rows)
@@ -254,7 +259,7 @@ def history(folder: Path, *, json: bool) -> None:
 
 def promote(version: str, folder: Path, why: str, *, json: bool) -> None:
     """Make a version the champion."""
-    workspace, name = _open(folder)
+    workspace, name = opened(folder)
     before = workspace.ledger.champion(name)
     release = workspace.ledger.release(name, CHAMPION, version, who=who(), why=why, act="promote")
     _moved(before, release, json=json)
@@ -262,7 +267,7 @@ def promote(version: str, folder: Path, why: str, *, json: bool) -> None:
 
 def rollback(folder: Path, to: str, why: str, *, json: bool) -> None:
     """Go back."""
-    workspace, name = _open(folder)
+    workspace, name = opened(folder)
     before = workspace.ledger.champion(name)
     release = lifecycle.rollback(workspace.ledger, name, to=to, who=who(), why=why)
     _moved(before, release, json=json)

@@ -1,8 +1,9 @@
 """The chain of releases: each row's hash covers the row and the hash before it.
 
 hash = SHA-256 over the canonical JSON of the row without ``hash``; ``previous_hash`` is one of its fields,
-as is the digest of the package released. The first row's ``previous_hash`` is 64 zeros. Altering, removing,
-inserting or reordering rows breaks the chain; rows removed from its end are betrayed by the project's head.
+as is the digest of the package released, and ``facts`` where there are any. The first row's
+``previous_hash`` is 64 zeros. Altering, removing, inserting or reordering rows breaks the chain; rows
+removed from its end are betrayed by the project's head.
 Someone who may write to the database can compute a whole new chain: whoever must rule that out keeps a
 copy of ``Ledger.token`` elsewhere.
 """
@@ -36,7 +37,10 @@ FIELDS = (
 
 def hash_of(row: Mapping[Any, Any]) -> str:
     """Hash a release's row."""
-    return digests.of_json({field: row[field] for field in FIELDS})
+    hashed = {field: row[field] for field in FIELDS}
+    if row["facts"]:  # rows written before there were facts keep their hash
+        hashed["facts"] = row["facts"]
+    return digests.of_json(hashed)
 
 
 def verify(

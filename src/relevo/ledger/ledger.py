@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from relevo.errors import LedgerError
-from relevo.ledger import chain, rows
+from relevo.ledger import chain, moves, rows
 from relevo.ledger.database import Database
 from relevo.ledger.keyring import Keyring
 from relevo.ledger.tables import (
@@ -20,25 +20,34 @@ from relevo.ledger.tables import (
     trials,
     versions,
 )
-from relevo.records import Materialisation, ModelVersion, Release, Run, Snapshot, Step, Trial, now
+from relevo.records import (
+    WITHDRAW,
+    Materialisation,
+    ModelVersion,
+    Release,
+    Run,
+    Snapshot,
+    Step,
+    Trial,
+    now,
+)
 from relevo.texts import t
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from sqlalchemy import BindParameter, Connection, Select
 
 _project: BindParameter[str] = bindparam("project")
-_alias: BindParameter[str] = bindparam("alias")
 _CHAMPION = (  # built once: the server asks a few times a second
-    select(versions)
+    select(versions, releases.c.act)
     .join(
         releases,
         (releases.c.project == versions.c.project) & (releases.c.version == versions.c.version),
     )
-    .where(releases.c.project == _project, releases.c.alias == _alias)
+    .where(releases.c.project == _project, releases.c.alias == bindparam("alias"))
     .order_by(releases.c.number.desc())
     .limit(1)
 )
@@ -49,12 +58,6 @@ _MADE = (
     .scalar_subquery()
 )
 _NEWS = select(_MADE, select(heads.c.hash).where(heads.c.project == _project).scalar_subquery())
-_NEWEST = (
-    select(releases)
-    .where(releases.c.project == _project, releases.c.alias == _alias)
-    .order_by(releases.c.number.desc())
-    .limit(1)
-)
 
 
 class Ledger:
@@ -248,7 +251,7 @@ class Ledger:
     def version(self, project: str, version: str) -> ModelVersion | None:
         """Read a version by its number or its package's digest, the accepted one first; None when there is none."""
         with self._database.reading() as connection:
-            return self._version(connection, project, version)
+            return moves.version(connection, project, version)
 
     def versions(self, project: str) -> list[ModelVersion]:
         """List a project's versions, newest first."""
@@ -257,39 +260,50 @@ class Ledger:
 
     # Releases
 
-    def release(self, project: str, alias: str, version: str, *, who: str, why: str, act: str) -> Release:
+    def release(
+        self,
+        project: str,
+        alias: str,
+        version: str,
+        *,
+        who: str,
+        why: str,
+        act: str,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Release:
         """Move ``alias`` to ``version``; moving it to where it is returns the release in force.
 
-        Raises ``LedgerError`` when the version is unknown or was refused.
+        A challenge with other ``facts`` is a release of its own. A challenger that becomes the champion is
+        withdrawn in the same transaction. Raises ``LedgerError`` when the version is unknown or was refused.
         """
         with self._database.writing() as connection:
-            head = connection.execute(
-                select(heads).where(heads.c.project == project).with_for_update()
-            ).first()
-            chosen = self._releasable(connection, project, version)
-            key = {"project": project, "alias": alias}
-            last = connection.execute(_NEWEST, key).mappings().first()
-            if head is None:
-                raise _unknown(project, version)
-            if last is not None and last["version"] == chosen.version:
-                return rows.release(last)
-            row: dict[str, Any] = {
-                **key,
-                "number": head.number + 1,
-                "version": chosen.version,
-                "digest": chosen.digest,
-                "previous": last["version"] if last else "",
-                "who": who,
-                "why": why,
-                "act": act,
-                "released_at": max(now(), _newest_time(connection, project)),
-                "previous_hash": head.hash,
-            }
-            row["hash"] = chain.hash_of(row)
-            connection.execute(insert(releases), row)
-            moved = {"number": row["number"], "hash": row["hash"]}
-            connection.execute(update(heads).where(heads.c.project == project).values(moved))
-            return rows.release(row)
+            return moves.make(connection, project, moves.Move(alias, version, who, why, act, facts or {}))
+
+    def end(
+        self,
+        judged: Release,
+        *,
+        who: str,
+        why: str,
+        to: str = "",
+        facts: Mapping[str, Any] | None = None,
+    ) -> Release | None:
+        """Take an alias away from the release ``judged``: roll back to the version ``to``, or leave it without one.
+
+        Nothing happens when the alias has moved since; then None is returned. So of several who come to the
+        same judgement one acts.
+        """
+        with self._database.writing() as connection:
+            if moves.standing(connection, judged.project, judged.alias, lock=True) != judged:
+                return None
+            act, version = ("rollback", to) if to else (WITHDRAW, judged.version)
+            move = moves.Move(judged.alias, version, who, why, act, facts or {})
+            return moves.make(connection, judged.project, move)
+
+    def standing(self, project: str, alias: str) -> Release | None:
+        """The release by which ``alias`` has its version; None when it has none."""
+        with self._database.reading() as connection:
+            return moves.standing(connection, project, alias)
 
     def releases(self, project: str, alias: str | None = None) -> list[Release]:
         """List a project's releases, oldest first."""
@@ -299,10 +313,10 @@ class Ledger:
         return [rows.release(row) for row in self._all(query)]
 
     def champion(self, project: str, alias: str = "champion") -> ModelVersion | None:
-        """Return the version that ``alias`` stands for; None when it was never released."""
+        """Return the version that ``alias`` stands for; None when it was never released, or was withdrawn."""
         with self._database.reading() as connection:
             found = connection.execute(_CHAMPION, {"project": project, "alias": alias}).mappings().first()
-        return rows.version(found) if found else None
+        return rows.version(found) if found and found["act"] != WITHDRAW else None
 
     def token(self, project: str) -> str:
         """Return the hash of a project's newest release: it changes when, and only when, an alias moves."""
@@ -362,44 +376,7 @@ class Ledger:
             )
         return rows.run(row)
 
-    @staticmethod
-    def _version(connection: Connection, project: str, version: str) -> ModelVersion | None:
-        same = (versions.c.version == version) | (versions.c.digest == version)
-        query = select(versions).where(versions.c.project == project, same).order_by(versions.c.status)
-        row = connection.execute(query).mappings().first()
-        return rows.version(row) if row else None
-
-    def _releasable(self, connection: Connection, project: str, version: str) -> ModelVersion:
-        found = self._version(connection, project, version)
-        if found is None:
-            raise _unknown(project, version)
-        if found.status != "accepted":
-            raise LedgerError(
-                t(
-                    "{project}: version {version} was refused and cannot be released. `relevo versions` shows why.",
-                    project=project,
-                    version=found.version,
-                )
-            )
-        return found
-
-
-def _unknown(project: str, version: str) -> LedgerError:
-    return LedgerError(
-        t(
-            "{project} has no version {version}. `relevo versions` lists those there are.",
-            project=project,
-            version=version,
-        )
-    )
-
 
 def _newest_snapshot(project: str, table: str) -> Select[Any]:
     same = (snapshots.c.project == project) & (snapshots.c.table == table)
     return select(snapshots).where(same).order_by(snapshots.c.number.desc()).limit(1)
-
-
-def _newest_time(connection: Connection, project: str) -> str:
-    """The latest time in the chain: a clock set back must not make the past ambiguous."""
-    newest = select(func.max(releases.c.released_at)).where(releases.c.project == project)
-    return connection.execute(newest).scalar() or ""

@@ -75,9 +75,9 @@ def materialisation(row: Mapping[Any, Any]) -> Materialisation:
 
 
 def version(row: Mapping[Any, Any]) -> ModelVersion:
-    """Read a version back."""
+    """Read a version back; ``act`` may stand beside it."""
     verdict = json.loads(row["verdict"])
-    values = _without(row, "number") | {
+    values = _without(row, "number", "act") | {
         "metrics": json.loads(row["metrics"]),
         "verdict": Verdict(
             accepted=verdict["accepted"], reasons=tuple(Reason(**reason) for reason in verdict["reasons"])
@@ -88,7 +88,13 @@ def version(row: Mapping[Any, Any]) -> ModelVersion:
 
 def release(row: Mapping[Any, Any]) -> Release:
     """Read a release back."""
-    return Release(**{name: row[name] for name in _RELEASE})
+    facts = json.loads(row["facts"]) if row["facts"] else {}
+    return Release(**{name: row[name] for name in _RELEASE} | {"facts": facts})
+
+
+def facts_text(facts: Mapping[str, Any]) -> str:
+    """Write a release's facts, empty when there are none."""
+    return digests.canonical(_finite(facts)).decode() if facts else ""
 
 
 def time_text(time: str | datetime) -> str:

@@ -12,7 +12,7 @@ from relevo.texts import t
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-KNOWN = ("0001", "0002", "0003")
+KNOWN = ("0001", "0002", "0003", "0004")
 """Every revision in ``migrations/versions``, oldest first."""
 VERSION_TABLE = "relevo_alembic_version"
 _ADVISORY = 0x72656C65766F  # “relevo”

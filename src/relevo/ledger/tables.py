@@ -134,6 +134,7 @@ releases = Table(
     Column("released_at", String(40), nullable=False),
     Column("previous_hash", String(_ID), nullable=False),
     Column("hash", String(_ID), nullable=False),
+    Column("facts", Text, nullable=False, server_default=""),
     ForeignKeyConstraint(["project", "version"], ["relevo_versions.project", "relevo_versions.version"]),
     Index(None, "project", "alias", "number"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relevo.lifecycle.batches import score_now
+from relevo.lifecycle.batches import bind_newest, score_now
 from relevo.lifecycle.found import Results, results
 from relevo.lifecycle.releasing import rollback
 from relevo.lifecycle.runner import Event, run, run_step, sets_of
@@ -11,6 +11,7 @@ from relevo.lifecycle.steps import plan
 __all__ = [
     "Event",
     "Results",
+    "bind_newest",
     "plan",
     "results",
     "rollback",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from relevo import batch
 from relevo import digest as digests
 from relevo import history as history_
 from relevo import outcomes as outcomes_
@@ -16,6 +17,8 @@ from relevo.texts import t
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from duckdb import DuckDBPyConnection
 
     from relevo.definition import Definition
     from relevo.listing import Listing
@@ -139,13 +142,7 @@ def score_now(
             else t("Nothing was released yet.")
         )
         raise LedgerError(problem + " " + t("See `relevo versions`; `relevo run` makes one."))
-    clean, made = _newest(workspace, definition)
-    # A history whose query was edited since the run is none that the lake holds.
-    histories = {
-        history.name: made[history.name]
-        for history in definition.histories
-        if history.name in made and made[history.name].id == history_.snapshot_id(history, clean)
-    }
+    clean, histories = _newest(workspace, definition)
     return scores_.score_population(
         definition,
         workspace.lake,
@@ -155,6 +152,16 @@ def score_now(
         histories=histories,
         listing=listing,
     )
+
+
+def bind_newest(
+    connection: DuckDBPyConnection, workspace: Workspace, definition: Definition, package: ModelPackage
+) -> None:
+    """Make what a package looks up, as of any time, from the newest data that a run cleaned."""
+    clean, histories = _newest(workspace, definition)
+    for name, snapshot in clean.items():
+        workspace.lake.bind(connection, snapshot.table, as_=name, version=snapshot.version)
+    batch.bind_histories(connection, package, definition, workspace.lake, histories)
 
 
 def _newest(workspace: Workspace, definition: Definition) -> tuple[dict[str, Snapshot], dict[str, Snapshot]]:
@@ -167,7 +174,14 @@ def _newest(workspace: Workspace, definition: Definition) -> tuple[dict[str, Sna
             if not definition.histories:
                 return walk.snapshots("clean"), {}
             if "history" in outputs:
-                return walk.snapshots("clean"), walk.snapshots("history")
+                clean, made = walk.snapshots("clean"), walk.snapshots("history")
+                # A history whose query was edited since the run is none that the lake holds.
+                held = {
+                    history.name: made[history.name]
+                    for history in definition.histories
+                    if history.name in made and made[history.name].id == history_.snapshot_id(history, clean)
+                }
+                return clean, held
     raise LedgerError(t("No run has cleaned the tables yet. Type: relevo run"))
 
 

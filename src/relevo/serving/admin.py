@@ -77,7 +77,7 @@ class Admin:
         if served is None:
             raise self._none()
         note = {"ledger": bool(self._app.metrics.ledger_up), "note": self._app.follower.note}
-        card = {"alias": self._alias, **_card(served), **note}
+        card = {"alias": self._alias, **_card(served), **note, "challenger": self._challenger()}
         return Response(orjson.dumps(card), media_type="application/json")
 
     async def metrics(self) -> Response:
@@ -86,7 +86,16 @@ class Admin:
         created = datetime.fromisoformat(served.version.created_at).timestamp() if served else 0.0
         total, processes = self._app.share.total()
         info = _info(served) if served else None
-        seen = exposition.Seen(processes, info, created, backlog(self._logs), _histories(served))
+        guard = self._app.follower.guard
+        seen = exposition.Seen(
+            processes,
+            info,
+            created,
+            backlog(self._logs),
+            _histories(served),
+            self._challenger(),
+            guard.rollbacks if guard is not None else 0,
+        )
         text = exposition.text(total, seen)
         return Response(text, media_type=_METRICS)
 
@@ -137,6 +146,10 @@ class Admin:
         answer = Response(told.body, told.status)
         answer.raw_headers = [*told.headers, (b"content-length", b"%d" % len(told.body))]
         return answer
+
+    def _challenger(self) -> dict[str, Any] | None:
+        challenger = self._app.follower.challenger
+        return challenger.described() if challenger is not None else None
 
     def _none(self) -> Refusal:
         note = self._app.follower.note

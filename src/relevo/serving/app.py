@@ -134,6 +134,10 @@ class App:
             found = self.follower.look()
             if found is not None:
                 self.follower.take(found)
+        self.follower.begin(lead=worker.number == 0, gather=self._tallies)
+
+    def _tallies(self) -> list[Any]:
+        return [self.share.total()[0].tally.to_json()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or live through the server's life."""

@@ -69,7 +69,7 @@ class Collector:
             open_journal.roll()
         if self.lead and self._waiting():
             self._child = self._spawn()
-            _idle(self._child.pid)
+            idle(self._child.pid)
 
     def finish(self) -> None:
         """Collect what the closed journals left, and wait for it."""
@@ -80,7 +80,7 @@ class Collector:
     def wait(self) -> None:
         """Wait for what is being collected."""
         if self._child is not None:
-            _hurry(self._child.pid)
+            hurry(self._child.pid)
             self._wait(self._child)
 
     def _waiting(self) -> bool:
@@ -88,7 +88,7 @@ class Collector:
             return any(self._left(stream) for stream in journal.STREAMS)
         except RelevoError as error:
             _log.error("%s", error)
-            return False
+        return False
 
     def _left(self, stream: str) -> bool:
         with closing(journal.closed(self._workspace.logs, stream)) as segments:
@@ -109,7 +109,8 @@ class Collector:
             )
 
 
-def _idle(pid: int) -> None:
+def idle(pid: int) -> None:
+    """Let a process work only when nobody else wants the processor."""
     with suppress(OSError):  # it is gone already
         if hasattr(os, "SCHED_IDLE"):
             os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
@@ -117,7 +118,8 @@ def _idle(pid: int) -> None:
             os.setpriority(os.PRIO_PROCESS, pid, _NICE)
 
 
-def _hurry(pid: int) -> None:
+def hurry(pid: int) -> None:
+    """Let a process work as others do."""
     with suppress(OSError):  # it is gone already
         if hasattr(os, "SCHED_IDLE"):
             os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))

@@ -30,6 +30,10 @@ class Seen(NamedTuple):
     """Bytes that are logged and not yet in the lake."""
     lookups: Sequence[Mapping[str, Any]]
     """The histories of that version, as ``relevo.lookups.described``."""
+    challenger: Mapping[str, Any] | None = None
+    """What is tried beside it, as ``Challenger.described``."""
+    rollbacks: int = 0
+    """Versions that this process took back by itself."""
 
 
 def text(metrics: Metrics, seen: Seen) -> str:
@@ -43,6 +47,7 @@ def text(metrics: Metrics, seen: Seen) -> str:
     _log(add, seen)
     _lookups(add, metrics, seen.lookups)
     _model(add, seen)
+    _challenger(add, seen)
     return "\n".join(lines) + "\n"
 
 
@@ -159,3 +164,16 @@ def _writer(lines: list[str]) -> Add:
 
 def _escape(value: str) -> str:
     return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _challenger(add: Add, seen: Seen) -> None:
+    help_ = "Versions that this process took back by itself."
+    add("relevo_rollbacks_total", "counter", help_, [({}, seen.rollbacks)])
+    challenger = seen.challenger
+    if challenger is None:
+        return
+    shown = {"version": challenger["version"], "mode": challenger["mode"]}
+    add("relevo_challenger_info", "gauge", "The version that is tried beside it.", [(shown, 1)])
+    counts = [({"outcome": outcome}, count) for outcome, count in challenger["counts"].items()]
+    help_ = "Requests that the version tried was asked since it began here."
+    add("relevo_challenger_requests_total", "counter", help_, counts)

@@ -18,14 +18,21 @@ from typing import TYPE_CHECKING
 from relevo import lookups
 from relevo.errors import LedgerError, RelevoError
 from relevo.package import ModelPackage
+from relevo.records import CHAMPION
+from relevo.serving.challenger import Challenger
+from relevo.serving.guard import Guard
 from relevo.serving.memory import give_back
 from relevo.serving.served import Served
+from relevo.serving.shadowing import Keeper
 from relevo.texts import t
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from relevo.records import Materialisation, ModelVersion, Release
     from relevo.serving.access import Access
     from relevo.serving.collecting import Collector
+    from relevo.serving.guard import Counted
     from relevo.serving.metrics import Metrics
     from relevo.serving.predict import Predict
     from relevo.workspace import Workspace
@@ -56,11 +63,29 @@ class Follower:
         self._predict, self._metrics, self._collector = predict, metrics, collector
         self._access = access
         self._poll = poll
+        self.challenger: Challenger | None = None
+        self.guard: Guard | None = None
         self._news: tuple[str, int] | None = None
         self._stamp: object = None
         self._again = 0.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="relevo-follow")
         self._task: asyncio.Task[None] | None = None
+
+    def begin(self, *, lead: bool, gather: Callable[[], Iterable[Counted]]) -> None:
+        """Take up what is tried beside the champion. One process has the ``lead``: it keeps the shadow, and judges.
+
+        ``gather`` gives the tallies of all processes.
+        """
+        if self._alias != CHAMPION:
+            return
+        keeper = Keeper(self._workspace) if lead and self._collector is not None else None
+        self.challenger = Challenger(self._workspace, self._project, self._predict, self._metrics, keeper)
+        if lead:
+            self.guard = Guard(self._workspace, self._predict, gather)
+        if self._news is not None:
+            with suppress(LedgerError):  # told by the next look
+                self.challenger.look(self._news)
+            self.challenger.take()
 
     def prepare(self) -> None:
         """Load what is needed first, for all that are to be forked from this process; errors are left to them.
@@ -82,6 +107,8 @@ class Follower:
         try:
             self._access.look()
             found = self._ask()
+            if self.challenger is not None and self._news is not None:
+                self.challenger.look(self._news)
         except LedgerError as error:
             if self._metrics.ledger_up:
                 _log.warning("%s", error)
@@ -110,7 +137,7 @@ class Follower:
         self._stamp = stamp
         if news == self._news and not self._due():
             return None
-        release = next(reversed(ledger.releases(self._project, self._alias)), None)
+        release = ledger.standing(self._project, self._alias)
         version = self._version(release) if release is not None else None
         self._news = news
         if release is None or version is None:
@@ -158,7 +185,10 @@ class Follower:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
+        loop = asyncio.get_running_loop()
+        if self.challenger is not None:
+            await loop.run_in_executor(self._thread, self.challenger.stop)
+        await loop.run_in_executor(None, self._thread.shutdown)
 
     async def _follow(self) -> None:
         loop = asyncio.get_running_loop()
@@ -166,6 +196,12 @@ class Follower:
             await asyncio.sleep(self._poll)
             try:
                 found = await loop.run_in_executor(self._thread, self.look)
+                if self.challenger is not None:
+                    self.challenger.take()
+                self._metrics.tally.age(self._predict.served)
+                seen = self.guard.look() if self.guard is not None else None
+                if seen is not None and self.guard is not None:
+                    await loop.run_in_executor(self._thread, self.guard.judge, seen)
                 if self._collector is not None:
                     await loop.run_in_executor(self._thread, self._collector.tick)
             except Exception:  # noqa: BLE001 - logged with its traceback; what answers goes on answering

@@ -9,6 +9,8 @@ from bisect import bisect_left
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from relevo.serving.guard import Tally
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -53,6 +55,7 @@ class Metrics:
         self.unseen: dict[str, list[int]] = {}
         """By feature, how many texts the model does not know; each list counts on in the encoder that answers."""
         self.ledger_up = 1
+        self.tally = Tally()
 
     def took(self, seconds: float) -> None:
         """Count the time of one request that predict answered."""
@@ -72,6 +75,7 @@ class Metrics:
             ],
             "missing": {name: count[0] for name, count in self.missing.items()},
             "unseen": {name: count[0] for name, count in self.unseen.items()},
+            "tally": self.tally.to_json(),
         }
 
     def merge(self, state: Mapping[str, Any]) -> None:
@@ -86,6 +90,7 @@ class Metrics:
         for version, no, yes, *counts in state["predictions"]:
             decided = self.predictions.setdefault((version, (no, yes)), [0, 0])
             decided[:] = [mine + theirs for mine, theirs in zip(decided, counts, strict=True)]
+        self.tally.merge(state["tally"])
         for name in ("missing", "unseen"):
             cells: dict[str, list[int]] = getattr(self, name)
             for key, count in state[name].items():

@@ -12,6 +12,7 @@ import orjson
 from relevo.defects import SHOWN, Defect
 from relevo.errors import WorkspaceError
 from relevo.serving.bodies import json_body
+from relevo.serving.canary import CHUNK
 from relevo.serving.explaining import wanted
 from relevo.serving.posted import reply
 from relevo.serving.problems import Refusal, language
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from relevo.journal import Journal
+    from relevo.serving.canary import Canary
     from relevo.serving.ids import Ids
     from relevo.serving.metrics import Metrics
     from relevo.serving.served import Row, Served
@@ -32,7 +34,6 @@ MAX_BODY = 1 << 20
 MAX_ROWS = 10_000
 SECONDS = 30.0
 """In which a body must have come."""
-_CHUNK = 256  # rows of a list between two turns of the event loop: about 2 ms
 _OPEN = b""  # the place of an answer to come
 _log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Predict:
         seconds: float = SECONDS,
     ) -> None:
         self.served: Served | None = None
+        self.canary: Canary | None = None
         self.metrics = metrics
         self.explain: Callable[[bytes, str], Awaitable[bytes]] | None = None
         """Answers a body with explanations in a language, where the query asks for them."""
@@ -61,7 +63,15 @@ class Predict:
         self.project, self._alias = project, alias
         self._max_body, self._max_rows, self._seconds = max_body, max_rows, seconds
         self._ids = ids
-        self._turns = Turns(self._together)
+        self._turns = Turns(self._shared)
+
+    def attempt(self, canary: Canary | None) -> None:
+        """Let a canary answer its share from the next request on, or none any more."""
+        self.canary = canary
+        if canary is not None:
+            key = canary.served.version.version, canary.served.package.labels
+            canary.served.decided = self.metrics.predictions.setdefault(key, canary.served.decided)
+        self.metrics.tally.assign(self.served, canary)
 
     def swap(self, served: Served) -> None:
         """Let another version, or the same with other histories, answer from the next request on."""
@@ -72,6 +82,7 @@ class Predict:
         for feature, levels in served.package.levels.items():
             levels.misses = self.metrics.unseen.setdefault(feature, [0])
         self.served = served
+        self.metrics.tally.assign(served, self.canary)
 
     def ask(self, ask: Ask) -> None:
         """Have a single request, the body of which is an object, answered with those that come with it."""
@@ -81,13 +92,13 @@ class Predict:
         """Answer one request; raises ``Refusal``, or ``Gone``."""
         started = perf_counter()
         body = await json_body(scope["headers"], receive, limit=self._max_body, seconds=self._seconds)
-        query = scope["query_string"]
+        query, caller = scope["query_string"], scope["relevo.caller"].shown
         if query and self.explain is not None and wanted(query):
             answer = await self.explain(body, language(scope["headers"]))
         elif body[:1] != b"{" and type(received := parse(body)) is list:
-            answer = await self._many(received)
+            answer = await self._many(received, caller)
         else:
-            answer = await self._one(body, scope["relevo.caller"].shown)
+            answer = await self._one(body, caller)
         self.metrics.took(perf_counter() - started)
         await reply(send, answer)
 
@@ -105,7 +116,13 @@ class Predict:
         self._turns.join(Ask(body, caller, tell))
         return await told
 
-    def _together(self, asks: Sequence[Ask]) -> list[bytes | Exception]:
+    def _shared(self, asks: Sequence[Ask]) -> list[bytes | Exception]:
+        """Answer single requests, a canary's share of them by the canary."""
+        if self.canary is None:
+            return self._together(asks)
+        return self.canary.together(asks, self._together, self._settle)
+
+    def _together(self, asks: Sequence[Ask], by: Served | None = None) -> list[bytes | Exception]:
         """Answer single requests with one call of the model and one write of the journal.
 
         What cannot be answered has its error in place of the answer.
@@ -114,7 +131,7 @@ class Predict:
         rows: list[Row] = []
         requests: list[bytes] = []
         try:
-            served = self.serving()
+            served = by or self.serving()
             for ask in asks:
                 try:
                     rows.append(served.features(parse(ask.body), self.metrics))
@@ -159,21 +176,22 @@ class Predict:
             _log.error("%s", error)
             raise Refusal("not-logged") from error
 
-    async def _many(self, received: list[Any]) -> bytes:
-        """Answer a list, all by one version, letting other requests in between."""
+    async def _many(self, received: list[Any], caller: bytes) -> bytes:
+        """Answer a list, each row by the version that answers its caller, letting other requests in between."""
         served = self.serving()
         if len(received) > self._max_rows:
             raise Refusal("too-many-rows", limit=self._max_rows)
-        rows = await self._features(served, received)
-        answers: list[bytes] = []
+        if not received:
+            raise Refusal("contract", defects=[Defect(None, "body", "empty", {})])
+        answers: list[bytes] = [b""] * len(received)
         lines: list[bytes] = []
-        for start in range(0, len(rows), _CHUNK):
-            chunk = slice(start, start + _CHUNK)
-            requests = [orjson.dumps(row) for row in received[chunk]]
-            ids, at = self._ids.take(len(requests))
-            found, logged = served.answer(ids, at, rows[chunk], requests)
-            answers += found
-            lines.append(logged)
+        places: Sequence[int] = range(len(received))
+        if self.canary is not None:
+            places = await self.canary.many(received, caller, self.fill, answers, lines)
+        rows = await self._features(served, received, places)
+        for start in range(0, len(rows), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            self.fill(served, received, places[chunk], rows[chunk], answers, lines)
             await asyncio.sleep(0)
         lost = [Defect(number, "body", "probability", {}) for number, one in enumerate(answers) if not one]
         if lost:
@@ -181,14 +199,31 @@ class Predict:
         self._write(b"".join(lines))
         return b"[%b]" % b",".join(answers)
 
-    async def _features(self, served: Served, received: list[Any]) -> list[Row]:
+    def fill(
+        self,
+        served: Served,
+        received: Sequence[Any],
+        places: Sequence[int],
+        rows: Sequence[Row],
+        answers: list[bytes],
+        lines: list[bytes],
+    ) -> None:
+        """Put the answers of some rows of a list in their places, and what is to be logged of them after ``lines``."""
+        requests = [orjson.dumps(received[place]) for place in places]
+        ids, at = self._ids.take(len(requests))
+        found, logged = served.answer(ids, at, rows, requests)
+        for place, answer in zip(places, found, strict=True):
+            answers[place] = answer
+        lines.append(logged)
+
+    async def _features(self, served: Served, received: list[Any], places: Sequence[int]) -> list[Row]:
         rows: list[Row] = []
-        defects = [] if received else [Defect(None, "body", "empty", {})]
-        for number, one in enumerate(received):
-            if number % _CHUNK == _CHUNK - 1:
+        defects: list[Defect] = []
+        for count, number in enumerate(places):
+            if count % CHUNK == CHUNK - 1:
                 await asyncio.sleep(0)
             try:
-                rows.append(served.features(one, self.metrics, number))
+                rows.append(served.features(received[number], self.metrics, number))
             except Refusal as refusal:
                 defects += refusal.defects
                 if len(defects) > SHOWN:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -12,6 +13,7 @@ from relevo.lookups import SHORT
 from relevo.online import FeatureError
 from relevo.records import now
 from relevo.serving.problems import Refusal
+from relevo.watching import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,6 +48,9 @@ class Served:
         self.loaded_at = now()
         self.decided = [0, 0]
         """Answers so far, negative and positive."""
+        self.counts = Counts()
+        """What the guard compares."""
+        self._began = 0.0  # when the first of the single requests came that wait for their answer
         self._validate = package.validators.one.validate_python
         self._fields = len(package.request.fields)
         self._compute = package.online
@@ -76,16 +81,25 @@ class Served:
 
         ``number`` is the row's place in a list.
         """
+        if number is None and not self._began:
+            self._began = perf_counter()
         try:
             row: Mapping[str, Any] = self._validate(received)
+            features = self._compute(row, self._lookups)
         except ValidationError as error:
+            self.counts.refused += 1
+            self._began = 0.0
             found = defects.of(error, number)
             raise Refusal("contract", defects=found, more=error.error_count() > len(found)) from None
-        try:
-            features = self._compute(row, self._lookups)
         except FeatureError as error:
+            self.counts.failed += 1
+            self._began = 0.0
             name = error.feature or "features"
             raise Refusal("contract", defects=[defects.Defect(number, name, "feature", {})]) from None
+        except Exception:
+            self.counts.failed += 1
+            self._began = 0.0
+            raise
         if len(row) > self._fields:
             metrics.unknown_fields += len(row) - self._fields
         return features
@@ -101,7 +115,16 @@ class Served:
 
         A row for which the model has no probability (an infinite feature) has an empty answer and no line.
         """
-        return self.tell(ids, at, self.package.score(rows).tolist(), requests, self.ends)
+        began, self._began = self._began, 0.0
+        try:
+            found = self.package.score(rows).tolist()
+        except Exception:
+            self.counts.failed += len(rows)
+            raise
+        self.counts.found += found
+        if began:  # of lists the time would tell how long they are
+            self.counts.seconds.append(perf_counter() - began)
+        return self.tell(ids, at, found, requests, self.ends)
 
     def tell(
         self,
