@@ -31,7 +31,7 @@ HEAVY = (
 
 def test_every_command_is_here() -> None:
     wanted = (
-        "challenge check collect history keys loadtest new predict promote "
+        "challenge check collect history loadtest new predict promote "
         "replay rollback run score serve sql status step versions"
     )
     assert wanted.split() == COMMANDS

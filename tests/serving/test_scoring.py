@@ -10,6 +10,7 @@ import random
 import socket
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -364,7 +365,9 @@ def test_a_full_disk_breaks_the_stream_off_visibly(tmp_path: Path) -> None:
     with asgi.asking(tmp_path / "served") as asker:
         scoring = Scoring(asker.app.predict, asker.app.metrics, tmp_path / "full" / "scratch")
         headers = [(b"content-type", JSONL.encode())]
-        scope = {"type": "http", "method": "POST", "path": "/v1/score", "headers": headers}
+        scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/v1/score", "headers": headers}
+        scope |= {"relevo.id": b"", "relevo.path": "/v1/score"}
+        scope["relevo.problem"] = partial(asker.app.door.problem, scope)
         asker.loop.run_until_complete(scoring(scope, receive, send))
     assert [message["type"] for message in sent] == ["http.response.start"]
 

@@ -1,15 +1,18 @@
 """Limits by caller, kept in memory that all workers of a service share.
 
 The rate is held by the generic cell rate algorithm (ITU-T I.371, the virtual scheduling of annex A): one number
-for each caller, the time at which the next request would be due if all came evenly. Workers read and write it
-without a lock; two that do so within the same fraction of a microsecond may let one request too many through.
+for each caller, the time at which the next request would be due if all came evenly. Several workers lock the
+caller's eight bytes of a file without a name while they look; the kernel frees that lock when one of them dies.
 """
 
 from __future__ import annotations
 
 import math
 import mmap
+from fcntl import LOCK_EX, LOCK_UN, lockf
 from hashlib import blake2b
+from pathlib import Path
+from tempfile import mkstemp
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -34,6 +37,8 @@ class Limits:
         self._names = view[: 8 * CALLERS].cast("Q")
         self._due = view[8 * CALLERS : 16 * CALLERS].cast("d")
         self._open = view[16 * CALLERS :].cast("i")
+        self._file, name = mkstemp()  # for its locks alone
+        Path(name).unlink()
         self._slots: dict[str, int] = {}
 
     def begin(self, worker: int) -> None:
@@ -50,6 +55,15 @@ class Limits:
         slot = self._slots.get(caller.id)
         if slot is None:
             slot = self._slot(caller.id)
+        if self._workers == 1:
+            return self._wait(slot, rate)
+        lockf(self._file, LOCK_EX, 8, 8 * slot)
+        try:
+            return self._wait(slot, rate)
+        finally:
+            lockf(self._file, LOCK_UN, 8, 8 * slot)
+
+    def _wait(self, slot: int, rate: float) -> float:
         now = monotonic()
         due = self._due[slot]
         ahead = due - now
