@@ -42,6 +42,7 @@ BACKGROUND = "background.jsonl"
 MAX_MANIFEST = 64 << 20
 MAX_FILE = 1 << 30
 MAX_BACKGROUND = 1000
+_FAR = 709.0  # the exponential of more is beyond a double
 TOLERANCE = 1e-6
 """How far a probability may be from its golden answer: ONNX Runtime's kernels differ by processor in float32."""
 Lookups = dict[str, Mapping[Any, tuple[Any, ...]]]
@@ -136,12 +137,13 @@ class ModelPackage:
 
     def matrix(self, rows: Sequence[Row]) -> NDArray[np.float32]:
         """Encode n feature tuples as an (n, k) matrix."""
-        with np.errstate(over="ignore"):  # beyond float32 is infinity, by the definition of the encoding
+        with _beyond_float32():
             return self._encode(rows)
 
     def score(self, rows: Sequence[Row]) -> NDArray[np.float64]:
         """Probabilities of n ≥ 1 feature tuples."""
-        return self.score_matrix(self.matrix(rows))
+        with _beyond_float32():
+            return self.score_matrix(self._encode(rows))
 
     def score_matrix(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         """Calibrated probabilities, shape (n,), of an encoded (n, k) matrix."""
@@ -246,8 +248,22 @@ class _Unbound(Mapping[Any, tuple[Any, ...]]):
 
 
 def calibrated(margin: NDArray[Any], a: float, b: float) -> NDArray[np.float64]:
-    """Platt's calibration (Platt 1999, equation 2, with the sign of ``a`` turned) in double precision."""
-    return probability(linear(margin, a, b))
+    """Platt's calibration (Platt 1999, equation 2, with the sign of ``a`` turned) in double precision.
+
+    One array is worked on in place: this is called for every single request. No probability is less than 1e-308.
+    """
+    found: NDArray[np.float64] = margin.reshape(-1).astype(np.float64)
+    found *= -a
+    found -= b
+    np.minimum(found, _FAR, out=found)
+    np.exp(found, out=found)
+    found += 1.0
+    return np.reciprocal(found, out=found)
+
+
+def _beyond_float32() -> np.errstate:
+    """Beyond float32 is infinity, by the definition of the encoding."""
+    return np.errstate(over="ignore")
 
 
 def linear(margin: NDArray[Any], a: float, b: float) -> NDArray[np.float64]:

@@ -34,24 +34,12 @@ class AccessLog:
         self._lines: list[bytes] = []
         self._due = False
         self._broken = False
-        self._known: dict[tuple[str, tuple[str, str, str]], bytes] = {}
 
-    def add(
-        self,
-        at: bytes,
-        identity: bytes,
-        caller: str,
-        line: tuple[str, str, str],
-        outcome: tuple[int, float, int],
-    ) -> None:
-        """Note one request: ``line`` is its method, path and peer, ``outcome`` its status, seconds and bytes."""
-        status, took, size = outcome
-        known = self._known.get((caller, line))
-        if known is None:
-            known = self._write_known(caller, line)
+    def add(self, at: bytes, identity: bytes, line: bytes, status: int, took: float, size: int) -> None:
+        """Note one request: ``line`` is as ``described``, ``took`` in seconds, ``size`` the answer's bytes."""
         self._lines.append(
             b'{"at":"%b","id":"%b",%b,"status":%d,"ms":%.3f,"bytes":%d}\n'
-            % (at, identity, known, status, 1000 * took, size)
+            % (at, identity, line, status, 1000 * took, size)
         )
         if not self._due:
             self._due = True
@@ -82,15 +70,6 @@ class AccessLog:
         if self._path is not None:
             os.close(self._descriptor)
 
-    def _write_known(self, caller: str, line: tuple[str, str, str]) -> bytes:
-        """What many lines have in common, kept for the next."""
-        if len(self._known) > _MANY:
-            self._known.clear()
-        method, path, peer = line
-        shown = {"caller": caller, "peer": peer, "method": method, "path": path[:_LONGEST]}
-        self._known[caller, line] = found = orjson.dumps(shown)[1:-1]
-        return found
-
     def _begin(self) -> int:
         if self._path is None:
             return sys.stdout.fileno()
@@ -103,3 +82,8 @@ class AccessLog:
         if not disk.is_named(self._descriptor, self._path):
             os.close(self._descriptor)
             self._descriptor = self._begin()
+
+
+def described(caller: str, peer: str, method: str, path: str) -> bytes:
+    """What a line says of who asks for what, as members of its object."""
+    return orjson.dumps({"caller": caller, "peer": peer, "method": method, "path": path[:_LONGEST]})[1:-1]

@@ -13,6 +13,7 @@ from time import perf_counter, time
 from typing import TYPE_CHECKING, NamedTuple
 
 from relevo.serving import inference, problems
+from relevo.serving.accesslog import described
 from relevo.serving.bodies import JSON, Gone, read_away
 from relevo.serving.limits import seconds
 from relevo.serving.problems import Refusal, Told
@@ -172,9 +173,9 @@ class Door:
             route = scope["route"].path.replace(":path}", "}")
         self._metrics.requests[route, status] += 1
         if self._access_log is not None:
-            line = (scope["method"], scope["path"], (scope["client"] or ("",))[0])
-            at = self._ids.take(0)[1]
-            self._access_log.add(at, told.identity, caller, line, (status, took, told.size))
+            peer = (scope["client"] or ("",))[0]
+            line = described(caller, peer, scope["method"], scope["path"])
+            self._access_log.add(self._ids.take(0)[1], told.identity, line, status, took, told.size)
 
     # The short way, for requests whose head is known
 
@@ -212,8 +213,12 @@ class Door:
         self._predict.ask(Ask(body, caller.shown, tell))
         return True
 
+    def line(self, head: Head, peer: str) -> bytes:
+        """What the access log says of who sends this head."""
+        return described(head.caller.id, peer, "POST", PREDICT)
+
     def told(
-        self, head: Head, answer: bytes | Exception, peer: str, took: float
+        self, head: Head, answer: bytes | Exception, line: bytes, took: float
     ) -> tuple[bytes, Told | None]:
         """Count an answer of the short way; gives the request's id, and what to say in place of an answer."""
         caller, told, status = head.caller, None, 200
@@ -231,8 +236,7 @@ class Door:
             self._limits.leave(caller)
         self._metrics.requests[PREDICT, status] += 1
         if self._access_log is not None:
-            at = self._ids.take(0)[1]
-            self._access_log.add(at, identity, caller.id, ("POST", PREDICT, peer), (status, took, size))
+            self._access_log.add(self._ids.at, identity, line, status, took, size)
         return identity, told
 
 

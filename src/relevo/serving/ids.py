@@ -22,6 +22,8 @@ class Ids:
         self._count = 0
         self._second = 0
         self._shown = b""
+        self.at = b""
+        """The time at which the newest were made."""
 
     def _draw(self) -> None:
         random = int.from_bytes(os.urandom(8), "big") >> 2
@@ -47,4 +49,5 @@ class Ids:
         if second != self._second:
             self._second = second
             self._shown = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
-        return ids, b"%b.%06d+00:00" % (self._shown, now % 1_000_000)
+        self.at = at = b"%b.%06d+00:00" % (self._shown, now % 1_000_000)
+        return ids, at

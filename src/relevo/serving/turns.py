@@ -7,11 +7,13 @@ call of the model and one write of the journal serve them all. A request that is
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+_log = logging.getLogger(__name__)
 ENOUGH = 64
 """Requests that are answered together without a further look."""
 
@@ -46,4 +48,7 @@ class Turns:
             return
         asks, self._asks = self._asks, []
         for ask, answer in zip(asks, self._answer(asks), strict=True):
-            ask.tell(answer)
+            try:
+                ask.tell(answer)
+            except Exception:  # noqa: BLE001 - logged; one connection's trouble is not the others'
+                _log.exception("an answer was not told")

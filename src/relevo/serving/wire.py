@@ -40,6 +40,7 @@ class Wire(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._door: Door = config.app.door
         self._head: Head | None = None  # of the request under way on the short way
+        self._known: tuple[Head | None, bytes] = (None, b"")  # what the access log says of the last head
         self._began = 0.0
         self._held = b""
         self._ending = False  # close after the answer under way
@@ -85,8 +86,9 @@ class Wire(HttpToolsProtocol):
         """Write the answer of a request on the short way."""
         head = self._head
         assert head is not None
-        peer = self.client[0] if self.client else ""
-        identity, told = self._door.told(head, answer, peer, perf_counter() - self._began)
+        if self._known[0] is not head:
+            self._known = head, self._door.line(head, self.client[0] if self.client else "")
+        identity, told = self._door.told(head, answer, self._known[1], perf_counter() - self._began)
         self._head = None
         if self.transport.is_closing():
             return
