@@ -36,10 +36,8 @@ def main() -> int:
         constant = [sys.executable, "-m", "support.constant", str(project), "{port}"]
         relevo = [sys.executable, "-m", "relevo", "serve", str(project), "--port", "{port}"]
         amount = ["--requests", str(REQUESTS)]
-        found = [
-            services.measure("constant", constant, bodies, chosen.rounds, amount),
-            services.measure("Relevo", relevo, bodies, chosen.rounds, amount),
-        ]
+        both = [services.Service("constant", constant, bodies), services.Service("Relevo", relevo, bodies)]
+        found = services.take_turns(both, chosen.rounds, amount)
         milliseconds = recommend(relevo)
         size = sum(path.stat().st_size for path in project.glob(".relevo/lookups/*"))
     print(f"keyed files: {size / MEGABYTE:.1f} MB")

@@ -1,6 +1,7 @@
 """Makes what benchmarks/serving.py serves: the flights project with a LightGBM of 200 trees, released.
 
-Also the usual service's pipeline from the same rows, and the bodies that both are asked.
+Also the usual service's pipeline from the same rows, and the bodies that both are asked. ``booster.txt`` is the
+released LightGBM alone, and ``floats.jsonl`` its inputs for the same bodies.
 
 python -m support.flights FOLDER
 """
@@ -50,7 +51,7 @@ access_log = "access.jsonl"
 
 
 def make(folder: Path) -> None:
-    """Write the project with its workspace, ``pipeline.pickle`` and ``bodies.jsonl`` into an empty folder."""
+    """Write the project with its workspace, the models and what they are asked into an empty folder."""
     project = folder / "flights"
     shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("data", ".relevo", "__pycache__"))
     sys.path.insert(0, str(SAMPLE))
@@ -61,11 +62,16 @@ def make(folder: Path) -> None:
     ]
     late = np.array([_minutes(row) > 15 for row in rows])
     definition = load(project)
-    _release(definition, rows, late, folder)
+    matrix = _release(definition, rows, late, folder)
     _usual(rows, late, folder / "pipeline.pickle")
-    chosen = random.Random(0).sample(rows, BODIES)
-    lines = [json.dumps({name: row[name] for name in FIELDS}) for row in chosen]
-    (folder / "bodies.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    chosen = random.Random(0).sample(range(ROWS), BODIES)
+    write_lines(folder / "bodies.jsonl", [{name: rows[n][name] for name in FIELDS} for n in chosen])
+    write_lines(folder / "floats.jsonl", matrix[chosen].tolist())
+
+
+def write_lines(path: Path, bodies: list[Any]) -> None:
+    """Write JSON lines."""
+    path.write_text("".join(json.dumps(body) + "\n" for body in bodies), encoding="utf-8")
 
 
 def _minutes(row: dict[str, str]) -> float:
@@ -73,8 +79,8 @@ def _minutes(row: dict[str, str]) -> float:
     return (went - planned).total_seconds() / 60
 
 
-def _release(definition: Definition, rows: list[dict[str, str]], late: Any, folder: Path) -> None:
-    """Fit, package, register and release, each through Relevo's own function for it."""
+def _release(definition: Definition, rows: list[dict[str, str]], late: Any, folder: Path) -> Any:
+    """Fit, package, register and release, each through Relevo's own function for it; gives the matrix."""
     validators = validation.build(definition.request)
     requests = [validation.validate(validators, {name: row[name] for name in FIELDS}) for row in rows]
     holidays = _holidays(definition)
@@ -89,6 +95,7 @@ def _release(definition: Definition, rows: list[dict[str, str]], late: Any, fold
     learned = encoders.learn(data)
     settings = {**lightgbm.FIRST, "num_leaves": LEAVES, "n_estimators": TREES}
     model = lightgbm.learn(encoders.Sample(learned.matrix, late), settings, seed=0, rounds=TREES)
+    (folder / "booster.txt").write_bytes(model.native())
     parts: dict[str, Any] = {
         "project": definition.name,
         "algorithm": candidates.lightgbm().algorithm,
@@ -126,6 +133,7 @@ def _release(definition: Definition, rows: list[dict[str, str]], late: Any, fold
     workspace.ledger.release(
         definition.name, "champion", version.version, who="benchmark", why="", act="promote"
     )
+    return learned.matrix
 
 
 def _holidays(definition: Definition) -> tuple[dict[str, Any], list[tuple[Any, ...]]]:

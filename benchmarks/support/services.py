@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -10,18 +11,42 @@ import subprocess
 import sys
 import time
 import urllib.request
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+import psutil
 from support.measuring import HERE, MEGABYTE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 SERVER_CORE, LOAD_CORE = 0, 1
 
 
+@dataclass(frozen=True)
+class Service:
+    """How a service is started and asked; command and variables say ``{port}`` for where it listens."""
+
+    name: str
+    command: list[str]
+    bodies: Path
+    path: str = "/v1/predict"
+    ready: str = "/ready"
+    key: Path | None = None
+    variables: dict[str, str] = field(default_factory=dict)
+    log: Path | None = None
+    """Takes what it writes; by default its standard error is the benchmark's."""
+
+    @property
+    def asked(self) -> list[str]:
+        """Options of the load generator."""
+        return ["--path", self.path, *(["--key", str(self.key)] if self.key else [])]
+
+
 @dataclass
 class Figures:
-    """What one service showed. Times are microseconds, memory is bytes."""
+    """What one service showed. Times are microseconds, memory is bytes of it and its child processes."""
 
     name: str
     rate: float
@@ -34,46 +59,85 @@ class Figures:
     asked: int
 
 
-def measure(name: str, command: list[str], bodies: Path, rounds: int, amount: list[str]) -> Figures:
-    """Start one service, ask it, and stop it."""
-    port = free_port()
-    began = time.perf_counter()
-    process = start(command, port)
-    try:
-        ready = wait(process, port) - began
-        many = [ask(port, 16, bodies, amount) for _ in range(rounds)]
-        one = [ask(port, 1, bodies, ["--seconds", "3"]) for _ in range(rounds)]
-        memory = _memory(process.pid)
-    finally:
-        stop(process)
+def take_turns(services: list[Service], rounds: int, amount: list[str]) -> list[Figures]:
+    """Measure one after the other, so many times around: what else the machine does falls on all alike.
+
+    The best of each counts, of memory the worst.
+    """
+    turns = [[measure(one, amount) for one in services] for _ in range(rounds)]
+    return [_best(of_one) for of_one in zip(*turns, strict=True)]
+
+
+def _best(runs: tuple[Figures, ...]) -> Figures:
     return Figures(
-        name,
-        rate=max(run["requests"] / run["seconds"] for run in many),
-        p50=min(run["p50"] for run in one),
-        p99=min(run["p99"] for run in one),
-        resident=memory["Rss"],
-        proportional=memory["Pss"],
-        ready=ready,
-        errors=round(sum(run["errors"] for run in (*many, *one))),
-        asked=round(sum(run["requests"] for run in (*many, *one))),
+        runs[0].name,
+        rate=max(run.rate for run in runs),
+        p50=min(run.p50 for run in runs),
+        p99=min(run.p99 for run in runs),
+        resident=max(run.resident for run in runs),
+        proportional=max(run.proportional for run in runs),
+        ready=min(run.ready for run in runs),
+        errors=sum(run.errors for run in runs),
+        asked=sum(run.asked for run in runs),
     )
 
 
+def measure(service: Service, amount: list[str]) -> Figures:
+    """Start one service, ask it over 16 connections and over one, and stop it."""
+    with running(service) as (process, port, ready):
+        many = ask(port, 16, service.bodies, [*amount, *service.asked])
+        one = ask(port, 1, service.bodies, ["--seconds", "3", *service.asked])
+        resident, proportional = _memory(process.pid)
+    return Figures(
+        service.name,
+        rate=many["requests"] / many["seconds"],
+        p50=one["p50"],
+        p99=one["p99"],
+        resident=resident,
+        proportional=proportional,
+        ready=ready,
+        errors=round(many["errors"] + one["errors"]),
+        asked=round(many["requests"] + one["requests"]),
+    )
+
+
+@contextlib.contextmanager
+def running(service: Service) -> Iterator[tuple[subprocess.Popen[bytes], int, float]]:
+    """A service that is ready: its process, its port, and the seconds until then. Stopped afterwards."""
+    port = free_port()
+    variables = {name: value.format(port=port) for name, value in service.variables.items()}
+    more: dict[str, Any] = {"env": {**os.environ, **variables}}
+    with contextlib.ExitStack() as stack:
+        if service.log:
+            more["stdout"] = more["stderr"] = stack.enter_context(service.log.open("wb"))
+        began = time.perf_counter()
+        process = start(service.command, port, **more)
+        try:
+            yield process, port, wait(process, port, service.ready) - began
+        finally:
+            stop(process)
+
+
 def start(command: list[str], port: int, **more: Any) -> subprocess.Popen[bytes]:
-    """Start a service on its core."""
+    """Start a service on its core, in a process group of its own."""
     return subprocess.Popen(
         [part.format(port=port) for part in command],
         cwd=HERE,
-        stdout=subprocess.DEVNULL,
+        start_new_session=True,
         preexec_fn=lambda: os.sched_setaffinity(0, {SERVER_CORE}),  # noqa: PLW1509 - no threads here
-        **more,
+        **{"stdout": subprocess.DEVNULL, **more},
     )
 
 
 def stop(process: subprocess.Popen[bytes]) -> bytes:
-    """End a service in peace; gives what it wrote to a captured standard error."""
+    """End a service in peace, and what it left behind; gives what it wrote to a captured standard error."""
     process.send_signal(signal.SIGTERM)
-    return process.communicate(timeout=180)[1] or b""
+    try:
+        return process.communicate(timeout=60)[1] or b""
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def free_port() -> int:
@@ -84,12 +148,12 @@ def free_port() -> int:
         return port
 
 
-def wait(process: subprocess.Popen[bytes], port: int) -> float:
+def wait(process: subprocess.Popen[bytes], port: int, path: str = "/ready") -> float:
     """Wait until the service is ready; returns when that was."""
-    end = time.perf_counter() + 60
+    end = time.perf_counter() + 120
     while time.perf_counter() < end and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=1):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=1):
                 return time.perf_counter()
         except OSError:
             time.sleep(0.005)
@@ -98,34 +162,43 @@ def wait(process: subprocess.Popen[bytes], port: int) -> float:
 
 def ask(port: int, connections: int, bodies: Path, amount: list[str]) -> dict[str, float]:
     """Put a service under load and read what the load generator saw."""
-    command = [str(port), str(connections), str(bodies), *amount, "--core", str(LOAD_CORE)]
-    done = subprocess.run(
-        [sys.executable, str(HERE / "support" / "load.py"), *command],
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    answer: dict[str, float] = json.loads(done.stdout)
+    answer = _load("load.py", [str(port), str(connections), str(bodies), *amount])
     if answer["busy"] > 0.9:
         print("warning: the load generator was the bottleneck", file=sys.stderr)
     return answer
 
 
-def _memory(pid: int) -> dict[str, int]:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()[1:]
-    return {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines)}
+def steadily(service: Service, rate: int, seconds: int, rounds: int) -> list[dict[str, float]]:
+    """Start a service and ask it so many requests a second, whether it has answered or not; once a round."""
+    words = ["--key", str(service.key)] if service.key else []
+    with running(service) as (_, port, _):
+        command = [str(port), str(rate), str(seconds), str(service.bodies), *words]
+        return [_load("steady.py", command) for _ in range(rounds)]
+
+
+def _load(script: str, words: list[str]) -> dict[str, float]:
+    command = [sys.executable, str(HERE / "support" / script), *words, "--core", str(LOAD_CORE)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def _memory(pid: int) -> tuple[int, int]:
+    process = psutil.Process(pid)
+    found = [one.memory_full_info() for one in (process, *process.children(recursive=True))]
+    return sum(one.rss for one in found), sum(one.pss for one in found)
 
 
 def show(found: list[Figures]) -> None:
     """Print the table; the first service is what the others are compared with."""
     first = found[0]
     print(
-        f"{'':20}{'req/s at 16':>12}{'x first':>9}{'p50 at 1':>10}{'p99 at 1':>10}"
+        f"{'':20}{'req/s at 16':>12}{'x first':>9}{'p50 at 1':>11}{'p99 at 1':>11}"
         f"{'RSS':>8}{'PSS':>8}{'ready':>8}{'errors':>8}{'of':>9}"
     )
     for one in found:
         print(
-            f"{one.name:20}{one.rate:12,.0f}{one.rate / first.rate:9.1f}{one.p50:7,.0f} µs{one.p99:7,.0f} µs"
+            f"{one.name:20}{one.rate:12,.0f}{one.rate / first.rate:9.1f}{one.p50:8,.0f} µs{one.p99:8,.0f} µs"
             f"{one.resident / MEGABYTE:5.0f} MB{one.proportional / MEGABYTE:5.0f} MB{one.ready:6.2f} s"
             f"{one.errors:8}{one.asked:9,}"
         )

@@ -1,6 +1,6 @@
 """An open-loop load: requests are due at fixed times, and each one's time counts from when it was due.
 
-python steady.py PORT RATE SECONDS BODIES [--connections 32] [--core 1]
+python steady.py PORT RATE SECONDS BODIES [--connections 32] [--core 1] [--key FILE]
 
 So a service that stalls is charged for every request that had to wait, not only for the one it stalled on.
 Prints JSON: requests, errors, microseconds at several percentiles, and how late the load itself was.
@@ -66,8 +66,10 @@ if __name__ == "__main__":
     parser.add_argument("bodies", type=Path)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--core", type=int, default=1)
+    parser.add_argument("--key", type=Path, help="a file that holds one")
     chosen = parser.parse_args()
     os.sched_setaffinity(0, {chosen.core})
-    bodies = [request(body) for body in chosen.bodies.read_bytes().splitlines()]
+    key = chosen.key.read_text() if chosen.key else ""
+    bodies = [request(body, key=key) for body in chosen.bodies.read_bytes().splitlines()]
     run(chosen.port, chosen.rate, 1, bodies, chosen.connections)
     print(json.dumps(run(chosen.port, chosen.rate, chosen.seconds, bodies, chosen.connections)))
