@@ -35,9 +35,12 @@ def main() -> int:
         project, bodies = folder / "shop", folder / "bodies.jsonl"
         constant = [sys.executable, "-m", "support.constant", str(project), "{port}"]
         relevo = [sys.executable, "-m", "relevo", "serve", str(project), "--port", "{port}"]
-        amount = ["--requests", str(REQUESTS)]
-        both = [services.Service("constant", constant, bodies), services.Service("Relevo", relevo, bodies)]
-        found = services.take_turns(both, chosen.rounds, amount)
+        amount = ("--requests", str(REQUESTS))
+        both = [
+            services.Service(name, command, bodies, amount=amount)
+            for name, command in (("constant", constant), ("Relevo", relevo))
+        ]
+        found = services.take_turns(both, chosen.rounds)
         milliseconds = recommend(relevo)
         size = sum(path.stat().st_size for path in project.glob(".relevo/lookups/*"))
     print(f"keyed files: {size / MEGABYTE:.1f} MB")
@@ -63,9 +66,9 @@ def recommend(command: list[str]) -> float:
     return 1000 * statistics.median(times)
 
 
-def judge(found: list[services.Figures], milliseconds: float, *, fail: bool) -> int:
+def judge(found: dict[str, services.Figures], milliseconds: float, *, fail: bool) -> int:
     """Print each promise with what was found; returns 1 when one is missed and ``fail`` is set."""
-    constant, relevo = found
+    constant, relevo = found.values()
     promises = [
         at_least("requests/s, share of the constant answer's", relevo.rate / constant.rate, 0.4),
         below("errors", relevo.errors, 1),

@@ -23,6 +23,7 @@ from support.measuring import HERE, MEGABYTE, at_least, below, options, tell
 from support import peers, services
 
 REQUESTS = 50_000
+AMOUNT = ("--requests", str(REQUESTS))
 RATE, STEADY_SECONDS = 1000, 10
 FORBIDDEN = {
     *(
@@ -48,15 +49,16 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         subprocess.run([sys.executable, "-m", "support.flights", made], cwd=HERE, check=True)
-        usual, constant, relevo = ours(folder)
-        found = services.take_turns([usual], chosen.rounds, ["--seconds", "4"])
-        found += services.take_turns([constant, relevo], chosen.rounds, ["--requests", str(REQUESTS)])
+        mine = ours(folder)
+        others = peers.services(folder) if chosen.peers else []
+        found = services.take_turns([*mine, *others], chosen.rounds)
+        relevo = mine[-1]
         steady = services.steadily(relevo, RATE, STEADY_SECONDS, chosen.rounds)
         modules = imported(relevo)
-        others = peers.measure(folder, chosen.rounds) if chosen.peers else []
-    services.show([*found, *(figures for _, figures in others if figures)])
-    promises = judged(found, steady) + [against(peer, figures, found[-1]) for peer, figures in others]
-    return tell(dict(promises + light(found[-1], modules)), fail=chosen.check)
+    services.show(found)
+    compared = [against(peer, found) for peer in peers.PEERS if chosen.peers]
+    promises = speed(found, steady) + compared + weight(found["Relevo"], modules)
+    return tell(dict(promises), fail=chosen.check)
 
 
 def ours(folder: Path) -> list[services.Service]:
@@ -67,8 +69,8 @@ def ours(folder: Path) -> list[services.Service]:
     relevo = [sys.executable, "-m", "relevo", "serve", project, "--port", "{port}"]
     return [
         services.Service("usual service", usual, bodies),
-        services.Service("constant", constant, bodies, key=key),
-        services.Service("Relevo", relevo, bodies, key=key),
+        services.Service("constant", constant, bodies, amount=AMOUNT, key=key),
+        services.Service("Relevo", relevo, bodies, amount=AMOUNT, key=key),
     ]
 
 
@@ -95,9 +97,9 @@ def help_seconds() -> float:
     return time.perf_counter() - began
 
 
-def judged(found: list[services.Figures], steady: list[dict[str, float]]) -> list[tuple[str, bool]]:
+def speed(found: dict[str, services.Figures], steady: list[dict[str, float]]) -> list[tuple[str, bool]]:
     """What the project promises of its speed."""
-    usual, constant, relevo = found
+    usual, constant, relevo = (found[name] for name in ("usual service", "constant", "Relevo"))
     calm = min(run["p99"] / run["p50"] for run in steady)
     errors = relevo.errors + sum(run["errors"] for run in steady)
     return [
@@ -112,9 +114,9 @@ def judged(found: list[services.Figures], steady: list[dict[str, float]]) -> lis
     ]
 
 
-def against(peer: peers.Peer, figures: services.Figures | None, relevo: services.Figures) -> tuple[str, bool]:
+def against(peer: peers.Peer, found: dict[str, services.Figures]) -> tuple[str, bool]:
     """What the project promises against a peer; missed when there is nothing to compare with."""
-    name = f"requests/s, times {peer.name}'s"
+    name, figures = f"requests/s, times {peer.name}", found.get(peer.name)
     if figures is None:
         return f"{name}: it could not be measured, see above", False
     if figures.errors:
@@ -122,10 +124,10 @@ def against(peer: peers.Peer, figures: services.Figures | None, relevo: services
             f"{name}: {figures.errors:,} of {figures.asked:,} requests failed, so it cannot be compared",
             False,
         )
-    return at_least(name, relevo.rate / figures.rate, peer.times)
+    return at_least(name, found["Relevo"].rate / figures.rate, peer.times)
 
 
-def light(relevo: services.Figures, modules: set[str]) -> list[tuple[str, bool]]:
+def weight(relevo: services.Figures, modules: set[str]) -> list[tuple[str, bool]]:
     """What the project promises of its weight."""
     strange = sorted(FORBIDDEN & modules)
     help_ = statistics.median(help_seconds() for _ in range(7))

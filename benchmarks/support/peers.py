@@ -7,7 +7,6 @@ on one core is its quickest. The versions of what the pickle needs are this envi
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import pickle
@@ -15,10 +14,11 @@ import shutil
 import subprocess
 import sys
 import urllib.request
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from support.services import Figures, Service, free_port, running, take_turns
+from support.services import FAILURES, Service, complain, free_port, running
 from support.usual import features
 
 from support.flights import FIELDS, write_lines
@@ -72,24 +72,24 @@ class Peer(NamedTuple):
     """What the first answer must be, by the model itself."""
 
 
-def measure(made: Path, rounds: int) -> list[tuple[Peer, Figures | None]]:
-    """Install, start and ask each peer; ``None``, with the reason printed, for one that could not be."""
-    return [(peer, _measured(peer, made, rounds)) for peer in PEERS]
+def services(made: Path) -> list[Service]:
+    """Install each peer, start it once and see that it answers right; says why one is left out."""
+    found = [_service(peer, made) for peer in PEERS]
+    return [service for service in found if service]
 
 
-def _measured(peer: Peer, made: Path, rounds: int) -> Figures | None:
+def _service(peer: Peer, made: Path) -> Service | None:
     folder = made / peer.name.replace(" ", "-")
     folder.mkdir()
     log = folder / "log"
     try:
-        programs = _install(peer, made)
-        service = dataclasses.replace(peer.prepare(made, folder, programs), log=log)
+        prepared = peer.prepare(made, folder, _install(peer, made))
+        service = replace(prepared, name=peer.name, log=log, optional=True)
         _see_that_it_is_right(peer, service, made)
-        return take_turns([service], rounds, ["--seconds", "4"])[0]
-    except (SystemExit, OSError, ValueError, LookupError, TypeError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stderr", None) or (log.read_text(errors="replace") if log.exists() else "")
-        print(f"{peer.name} cannot be measured: {error}\n{said[-2000:]}", file=sys.stderr)
+    except FAILURES as error:
+        complain(peer.name, error, log)
         return None
+    return service
 
 
 def _install(peer: Peer, made: Path) -> Path:

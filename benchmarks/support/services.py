@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SERVER_CORE, LOAD_CORE = 0, 1
+FAILURES = (SystemExit, OSError, ValueError, LookupError, TypeError, subprocess.SubprocessError)
+"""What a foreign service may fail with: it does not start, or answers something else than expected."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,14 @@ class Service:
     bodies: Path
     path: str = "/v1/predict"
     ready: str = "/ready"
+    amount: tuple[str, ...] = ("--seconds", "4")
+    """How much it is asked over 16 connections."""
     key: Path | None = None
     variables: dict[str, str] = field(default_factory=dict)
     log: Path | None = None
     """Takes what it writes; by default its standard error is the benchmark's."""
+    optional: bool = False
+    """Whether the others are measured all the same when it fails."""
 
     @property
     def asked(self) -> list[str]:
@@ -59,16 +65,29 @@ class Figures:
     asked: int
 
 
-def take_turns(services: list[Service], rounds: int, amount: list[str]) -> list[Figures]:
+def take_turns(services: list[Service], rounds: int) -> dict[str, Figures]:
     """Measure one after the other, so many times around: what else the machine does falls on all alike.
 
-    The best of each counts, of memory the worst.
+    The best of each counts, of memory the worst. An optional service that failed every time is left out.
     """
-    turns = [[measure(one, amount) for one in services] for _ in range(rounds)]
-    return [_best(of_one) for of_one in zip(*turns, strict=True)]
+    runs: dict[str, list[Figures]] = {one.name: [] for one in services}
+    for one in services * rounds:
+        try:
+            runs[one.name].append(measure(one))
+        except FAILURES as error:
+            if not one.optional:
+                raise
+            complain(one.name, error, one.log)
+    return {name: _best(found) for name, found in runs.items() if found}
 
 
-def _best(runs: tuple[Figures, ...]) -> Figures:
+def complain(name: str, error: BaseException, log: Path | None) -> None:
+    """Say why a service is not measured, with the end of what it wrote."""
+    said = getattr(error, "stderr", None) or (log.read_text(errors="replace") if log and log.exists() else "")
+    print(f"{name} cannot be measured: {error}\n{said[-2000:]}", file=sys.stderr)
+
+
+def _best(runs: list[Figures]) -> Figures:
     return Figures(
         runs[0].name,
         rate=max(run.rate for run in runs),
@@ -82,19 +101,19 @@ def _best(runs: tuple[Figures, ...]) -> Figures:
     )
 
 
-def measure(service: Service, amount: list[str]) -> Figures:
+def measure(service: Service) -> Figures:
     """Start one service, ask it over 16 connections and over one, and stop it."""
     with running(service) as (process, port, ready):
-        many = ask(port, 16, service.bodies, [*amount, *service.asked])
+        many = ask(port, 16, service.bodies, [*service.amount, *service.asked])
         one = ask(port, 1, service.bodies, ["--seconds", "3", *service.asked])
-        resident, proportional = _memory(process.pid)
+        held = memory(process.pid)
     return Figures(
         service.name,
         rate=many["requests"] / many["seconds"],
         p50=one["p50"],
         p99=one["p99"],
-        resident=resident,
-        proportional=proportional,
+        resident=held["Rss"],
+        proportional=held["Pss"],
         ready=ready,
         errors=round(many["errors"] + one["errors"]),
         asked=round(many["requests"] + one["requests"]),
@@ -183,20 +202,21 @@ def _load(script: str, words: list[str]) -> dict[str, float]:
     return found
 
 
-def _memory(pid: int) -> tuple[int, int]:
+def memory(pid: int) -> dict[str, int]:
+    """Bytes of a process and its children, as the kernel names them: ``Rss``, ``Pss``."""
     process = psutil.Process(pid)
     found = [one.memory_full_info() for one in (process, *process.children(recursive=True))]
-    return sum(one.rss for one in found), sum(one.pss for one in found)
+    return {"Rss": sum(one.rss for one in found), "Pss": sum(one.pss for one in found)}
 
 
-def show(found: list[Figures]) -> None:
+def show(found: dict[str, Figures]) -> None:
     """Print the table; the first service is what the others are compared with."""
-    first = found[0]
+    first = next(iter(found.values()))
     print(
         f"{'':20}{'req/s at 16':>12}{'x first':>9}{'p50 at 1':>11}{'p99 at 1':>11}"
         f"{'RSS':>8}{'PSS':>8}{'ready':>8}{'errors':>8}{'of':>9}"
     )
-    for one in found:
+    for one in found.values():
         print(
             f"{one.name:20}{one.rate:12,.0f}{one.rate / first.rate:9.1f}{one.p50:8,.0f} µs{one.p99:8,.0f} µs"
             f"{one.resident / MEGABYTE:5.0f} MB{one.proportional / MEGABYTE:5.0f} MB{one.ready:6.2f} s"
