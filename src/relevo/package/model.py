@@ -42,6 +42,8 @@ BACKGROUND = "background.jsonl"
 MAX_MANIFEST = 64 << 20
 MAX_FILE = 1 << 30
 MAX_BACKGROUND = 1000
+_MARGIN = ["margin"]
+_FEW = 64  # rows
 _FAR = 709.0  # the exponential of more is beyond a double
 TOLERANCE = 1e-6
 """How far a probability may be from its golden answer: ONNX Runtime's kernels differ by processor in float32."""
@@ -78,7 +80,8 @@ class ModelPackage:
         self.levels = levels_of(manifest.encoders)
         self._encode: RowEncoder = row_encoder(manifest.encoders, self.levels)
         self._a, self._b = manifest.calibration["a"], manifest.calibration["b"]
-        self._run = _session(model, len(manifest.encoders)).run
+        session = _session(model, len(manifest.encoders))
+        self._run = getattr(session, "_sess", session).run  # without the wrapper's looks at its own settings
         _check_features(manifest, self.online)
 
     @classmethod
@@ -147,12 +150,26 @@ class ModelPackage:
 
     def score_matrix(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         """Calibrated probabilities, shape (n,), of an encoded (n, k) matrix."""
-        return calibrated(self._run(["margin"], {"features": matrix})[0], self._a, self._b)
+        return calibrated(self._margin(matrix), self._a, self._b)
+
+    def answers(self, rows: Sequence[Row]) -> list[float]:
+        """The same as ``score``, to the last bit, as a list; quicker for the few rows of single requests."""
+        if len(rows) > _FEW:
+            many: list[float] = self.score(rows).tolist()
+            return many
+        with _beyond_float32():
+            matrix = self._encode(rows)
+        a, b = -self._a, self._b
+        linear = [min(a * margin - b, _FAR) for margin in self._margin(matrix).reshape(-1).tolist()]
+        return [1.0 / (1.0 + power) for power in np.exp(linear).tolist()]
+
+    def _margin(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = self._run(_MARGIN, {"features": matrix}, None)[0]
+        return found
 
     def log_odds(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         """Calibrated log-odds, shape (n,): what ``score_matrix`` makes probabilities of."""
-        margin = self._run(["margin"], {"features": matrix})[0]
-        return linear(margin, self._a, self._b)
+        return linear(self._margin(matrix), self._a, self._b)
 
     def predict(self, requests: Sequence[Mapping[str, Any]]) -> list[Answer]:
         """Answer validated requests."""
