@@ -43,7 +43,7 @@ def measure(name: str, command: list[str], bodies: Path, rounds: int, amount: li
         ready = wait(process, port) - began
         many = [ask(port, 16, bodies, amount) for _ in range(rounds)]
         one = [ask(port, 1, bodies, ["--seconds", "3"]) for _ in range(rounds)]
-        memory = _memory(process.pid)
+        held = memory(process.pid)
     finally:
         stop(process)
     return Figures(
@@ -51,8 +51,8 @@ def measure(name: str, command: list[str], bodies: Path, rounds: int, amount: li
         rate=max(run["requests"] / run["seconds"] for run in many),
         p50=min(run["p50"] for run in one),
         p99=min(run["p99"] for run in one),
-        resident=memory["Rss"],
-        proportional=memory["Pss"],
+        resident=held["Rss"],
+        proportional=held["Pss"],
         ready=ready,
         errors=round(sum(run["errors"] for run in (*many, *one))),
         asked=round(sum(run["requests"] for run in (*many, *one))),
@@ -111,7 +111,8 @@ def ask(port: int, connections: int, bodies: Path, amount: list[str]) -> dict[st
     return answer
 
 
-def _memory(pid: int) -> dict[str, int]:
+def memory(pid: int) -> dict[str, int]:
+    """Bytes of a process, as the kernel names them: ``Rss``, ``Pss``."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()[1:]
     return {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines)}
 
