@@ -18,8 +18,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from support.measuring import tell
-from support.services import free_port, start, wait
+from support.measuring import below, tell
+from support.services import ask, free_port, start, wait
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,7 @@ def main() -> int:
         shown = "; ".join(f"{n:2} connections p50 {p50:,.0f} p99 {p99:,.0f}" for n, p50, p99 in figures)
         print(f"{name:20} {shown} µs")
     ratios = [
-        (f"p99 at {n} connections, times that without a flush", p99 / plain, 1.25)
+        below(f"p99 at {n} connections, times that without a flush", p99 / plain, 1.25)
         for (n, _, p99), (_, _, plain) in zip(found["flushed"], found["never flushed"], strict=True)
     ]
     return tell(dict(ratios), fail=chosen.check)

@@ -46,14 +46,14 @@ def main() -> int:
             bodies, key = folder / "bodies.jsonl", ["--key", str(folder / "key")]
             _swap(workspace, ["1.0.0", second] * 2, 1.0)  # both were there once before the first look
             before = ask(port, 16, bodies, ["--requests", str(FIRST), *key])
-            first = memory(process.pid)["Pss"]
+            first = memory(process.pid)["Rss"]
             pause = chosen.requests / (before["requests"] / before["seconds"]) / (chosen.swaps + 1)
             turns = [("1.0.0", second)[number % 2] for number in range(chosen.swaps)]
             swapping = threading.Thread(target=_swap, args=(workspace, turns, pause))
             swapping.start()
             after = ask(port, 16, bodies, ["--requests", str(chosen.requests), *key])
             swapping.join()
-            last = memory(process.pid)["Pss"]
+            last = memory(process.pid)["Rss"]
         finally:
             stop(process)
     print(f"{first / MEGABYTE:.1f} MB after {before['requests']:,} requests")

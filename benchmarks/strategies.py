@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from support.measuring import HERE, below, tell
+from support.measuring import HERE, at_least, below, tell
 from support.services import LOAD_CORE, free_port, start, wait
 
 from relevo import challenge

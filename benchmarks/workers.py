@@ -73,7 +73,7 @@ def main() -> int:
         )
     single, many = found
     promises = [
-        (f"PSS of {many.workers} workers, times one's", many.loaded / single.loaded, 1.6),
+        below(f"PSS of {many.workers} workers, times one's", many.loaded / single.loaded, 1.6),
         below("seconds until all workers answer by a new version", many.swap, 2.0),
         below("errors", float(single.errors + many.errors), 1.0),
     ]
