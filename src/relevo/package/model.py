@@ -21,6 +21,7 @@ from relevo.errors import PackageError, RequestError
 from relevo.online import FeatureError, OnlineFeatures, compile_tree
 from relevo.package import manifest as manifests
 from relevo.package import values
+from relevo.package.calibration import calibrated, calibrated_few, linear
 from relevo.package.onnx_audit import audit as audit_onnx
 from relevo.texts import t
 
@@ -44,7 +45,6 @@ MAX_FILE = 1 << 30
 MAX_BACKGROUND = 1000
 _MARGIN = ["margin"]
 _FEW = 64  # rows
-_FAR = 709.0  # the exponential of more is beyond a double
 TOLERANCE = 1e-6
 """How far a probability may be from its golden answer: ONNX Runtime's kernels differ by processor in float32."""
 Lookups = dict[str, Mapping[Any, tuple[Any, ...]]]
@@ -159,9 +159,7 @@ class ModelPackage:
             return many
         with _beyond_float32():
             matrix = self._encode(rows)
-        a, b = -self._a, self._b
-        linear = [min(a * margin - b, _FAR) for margin in self._margin(matrix).reshape(-1).tolist()]
-        return [1.0 / (1.0 + power) for power in np.exp(linear).tolist()]
+        return calibrated_few(self._margin(matrix), self._a, self._b)
 
     def _margin(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         found: NDArray[np.float32] = self._run(_MARGIN, {"features": matrix}, None)[0]
@@ -264,37 +262,9 @@ class _Unbound(Mapping[Any, tuple[Any, ...]]):
         return 0
 
 
-def calibrated(margin: NDArray[Any], a: float, b: float) -> NDArray[np.float64]:
-    """Platt's calibration (Platt 1999, equation 2, with the sign of ``a`` turned) in double precision.
-
-    One array is worked on in place: this is called for every single request. No probability is less than 1e-308.
-    """
-    found: NDArray[np.float64] = margin.reshape(-1).astype(np.float64)
-    found *= -a
-    found -= b
-    np.minimum(found, _FAR, out=found)
-    np.exp(found, out=found)
-    found += 1.0
-    return np.reciprocal(found, out=found)
-
-
 def _beyond_float32() -> np.errstate:
     """Beyond float32 is infinity, by the definition of the encoding."""
     return np.errstate(over="ignore")
-
-
-def linear(margin: NDArray[Any], a: float, b: float) -> NDArray[np.float64]:
-    """Calibrated log-odds, shape (n,), in double precision."""
-    with np.errstate(over="ignore"):
-        found: NDArray[np.float64] = margin.reshape(-1).astype(np.float64) * a + b
-    return found
-
-
-def probability(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The logistic function."""
-    with np.errstate(over="ignore"):  # a score far beyond any learned one gives exactly 0
-        found: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-log_odds))
-    return found
 
 
 def _same(got: Sequence[Any], wanted: Sequence[Any]) -> bool:
