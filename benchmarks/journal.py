@@ -18,7 +18,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serving import _ask, free_port, start, tell, wait
+from support.measuring import below, tell
+from support.services import ask, free_port, start, wait
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +51,7 @@ def main() -> int:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        subprocess.run([sys.executable, "-m", "support.flights", made], cwd=HERE, check=True)
+        subprocess.run([sys.executable, "-m", "support.flights", made, "--open"], cwd=HERE, check=True)
         running = {}
         try:
             for name, pause in DISKS.items():
@@ -64,10 +65,10 @@ def main() -> int:
         shown = "; ".join(f"{n:2} connections p50 {p50:,.0f} p99 {p99:,.0f}" for n, p50, p99 in figures)
         print(f"{name:20} {shown} µs")
     ratios = [
-        (f"p99 at {n} connections, times that without a flush", p99 / plain, "<", 1.25)
+        below(f"p99 at {n} connections, times that without a flush", p99 / plain, 1.25)
         for (n, _, p99), (_, _, plain) in zip(found["flushed"], found["never flushed"], strict=True)
     ]
-    return tell(ratios, fail=chosen.check)
+    return tell(dict(ratios), fail=chosen.check)
 
 
 def _start(project: Path, pause: float) -> tuple[subprocess.Popen[bytes], int]:
@@ -87,7 +88,7 @@ def _compare(
         seen: dict[str, list[dict[str, float]]] = {name: [] for name in running}
         for _ in range(rounds):
             for name, (_, port) in running.items():
-                seen[name].append(_ask(port, connections, bodies, ["--seconds", "2"]))
+                seen[name].append(ask(port, connections, bodies, ["--seconds", "2"]))
         for name, runs in seen.items():
             p50, p99 = (statistics.median(run[part] for run in runs) for part in ("p50", "p99"))
             found[name].append((connections, p50, p99))

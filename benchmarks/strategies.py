@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
+from support.measuring import HERE, at_least, below, tell
+from support.services import LOAD_CORE, free_port, start, wait
 
 from relevo import challenge
 from relevo import digest as digests
@@ -31,7 +33,6 @@ from relevo.records import CHALLENGER, Verdict
 from relevo.register import register
 from relevo.serving.shadowing import counted
 from relevo.workspace import Workspace
-from serving import HERE, LOAD_CORE, free_port, start, tell, wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,7 @@ def main() -> int:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        subprocess.run([sys.executable, "-m", "support.flights", made], cwd=HERE, check=True)
+        subprocess.run([sys.executable, "-m", "support.flights", made, "--open"], cwd=HERE, check=True)
         project, bodies = folder / "flights", folder / "bodies.jsonl"
         workspace = Workspace.open(project)
         name = workspace.project_name()
@@ -196,19 +197,18 @@ def judge(
     print(f"canary: {undone['why']}")
     p99 = [statistics.median(one["p99"] for one in found) for found in (without, with_)]
     promises = [
-        ("p99 with a shadow, times that without (median of turns)", p99[1] / p99[0], "<", 1.10),
-        (
+        below("p99 with a shadow, times that without (median of turns)", p99[1] / p99[0], 1.10),
+        below(
             f"shadow's share of a processor, of {challenge.CPU} it may use",
             shadow["share"],
-            "<",
             1.1 * challenge.CPU,
         ),
-        ("shadow's answers", float(shadow["answered"]), ">=", 1.0),
-        ("seconds until the faulty canary is taken back", undone["seconds"], "<", 30.0),
-        ("requests that failed meanwhile", float(undone["errors"]), "<", 1.0),
-        ("failed in all turns", sum(one["errors"] for one in (*without, *with_)), "<", 1.0),
+        at_least("shadow's answers", float(shadow["answered"]), 1.0),
+        below("seconds until the faulty canary is taken back", undone["seconds"], 30.0),
+        below("requests that failed meanwhile", float(undone["errors"]), 1.0),
+        below("failed in all turns", sum(one["errors"] for one in (*without, *with_)), 1.0),
     ]
-    return tell(promises, fail=fail)
+    return tell(dict(promises), fail=fail)
 
 
 if __name__ == "__main__":

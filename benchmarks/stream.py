@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
-
-from serving import HERE, LOAD_CORE, free_port, start, wait
+from support.measuring import HERE
+from support.services import LOAD_CORE, free_port, start, wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1_000_000)
     rows = parser.parse_args().rows
     with tempfile.TemporaryDirectory() as made:
-        subprocess.run([sys.executable, "-m", "support.flights", made], cwd=HERE, check=True)
+        subprocess.run([sys.executable, "-m", "support.flights", made, "--open"], cwd=HERE, check=True)
         bodies = [json.loads(line) for line in (Path(made) / "bodies.jsonl").read_text().splitlines()]
         port = free_port()
         command = [sys.executable, "-m", "relevo", "serve", str(Path(made) / "flights"), "--port", "{port}"]

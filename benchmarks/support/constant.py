@@ -1,6 +1,6 @@
 """The ceiling: Relevo's server and route, the body parsed and validated, and then a constant answer.
 
-python -m support.constant PROJECT PORT
+python -m support.constant PROJECT PORT [--long]
 """
 
 from __future__ import annotations
@@ -39,15 +39,16 @@ class Constant(Predict):
         return [ANSWER] * len(asks)
 
 
-def serve(project: Path, port: int) -> None:
+def serve(project: Path, port: int, *, short: bool) -> None:
     """Serve the constant to whatever the contract of the released version accepts."""
     app.Predict = Constant  # type: ignore[misc]
     workspace = Workspace.open(project)
     made = app.create_app(workspace, workspace.project_name(), collect=False)
+    made.door.short = short
     config = configuration(made)
     config.port = port
     Server(config).run()
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), int(sys.argv[2]))
+    serve(Path(sys.argv[1]), int(sys.argv[2]), short="--long" not in sys.argv)

@@ -3,7 +3,7 @@
 Also the usual service's pipeline from the same rows, and the bodies that both are asked. ``booster.txt`` is the
 released LightGBM alone, and ``floats.jsonl`` its inputs for the same bodies.
 
-python -m support.flights FOLDER
+python -m support.flights FOLDER [--open]
 """
 
 from __future__ import annotations
@@ -50,8 +50,11 @@ access_log = "access.jsonl"
 """What a company would have on; the rate is one that no test reaches."""
 
 
-def make(folder: Path) -> None:
-    """Write the project with its workspace, the models and what they are asked into an empty folder."""
+def make(folder: Path, *, guarded: bool) -> None:
+    """Write the project with its workspace, the models and what they are asked into an empty folder.
+
+    When it is ``guarded`` a service of it wants the key in ``key``, and has a rate limit and an access log.
+    """
     project = folder / "flights"
     shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("data", ".relevo", "__pycache__"))
     sys.path.insert(0, str(SAMPLE))
@@ -63,6 +66,8 @@ def make(folder: Path) -> None:
     late = np.array([_minutes(row) > 15 for row in rows])
     definition = load(project)
     matrix = _release(definition, rows, late, folder)
+    if guarded:
+        _guard(definition, folder)
     _usual(rows, late, folder / "pipeline.pickle")
     chosen = random.Random(0).sample(range(ROWS), BODIES)
     write_lines(folder / "bodies.jsonl", [{name: rows[n][name] for name in FIELDS} for n in chosen])
@@ -121,12 +126,8 @@ def _release(definition: Definition, rows: list[dict[str, str]], late: Any, fold
         ModelPackage.load(folder / "draft"), [Asked(request) for request in requests[:64]]
     )
     packages.write(folder / "package", **parts, golden=golden)
-    (definition.project.root / "relevo.toml").write_text(SETTINGS, encoding="utf-8")
     workspace = Workspace.open(definition.project.root)
     workspace.remember(definition.name)
-    key, text = keys.create(definition.name, "load", ["predict"], who="benchmark", expires=None)
-    workspace.ledger.keys.add(key)
-    (folder / "key").write_text(text, encoding="utf-8")
     version = register(
         workspace, folder / "package", verdict=Verdict(accepted=True, reasons=()), run="benchmark"
     )
@@ -134,6 +135,13 @@ def _release(definition: Definition, rows: list[dict[str, str]], late: Any, fold
         definition.name, "champion", version.version, who="benchmark", why="", act="promote"
     )
     return learned.matrix
+
+
+def _guard(definition: Definition, folder: Path) -> None:
+    (definition.project.root / "relevo.toml").write_text(SETTINGS, encoding="utf-8")
+    key, text = keys.create(definition.name, "load", ["predict"], who="benchmark", expires=None)
+    Workspace.open(definition.project.root).ledger.keys.add(key)
+    (folder / "key").write_text(text, encoding="utf-8")
 
 
 def _holidays(definition: Definition) -> tuple[dict[str, Any], list[tuple[Any, ...]]]:
@@ -171,4 +179,4 @@ def _usual(rows: list[dict[str, str]], late: Any, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    make(Path(sys.argv[1]))
+    make(Path(sys.argv[1]), guarded="--open" not in sys.argv)

@@ -217,3 +217,42 @@ def test_no_secret_reaches_a_log(place: Workspace, guarded: service.Service) -> 
     assert set(asked) == {"at", "id", "caller", "peer", "method", "path", "status", "ms", "bytes"}
     assert (asked["method"], asked["peer"]) == ("POST", "127.0.0.1")
     assert {line["caller"] for line in lines} >= {"token:ana", ""}
+
+
+ROUTES = {
+    "predict": [
+        "POST /v1/predict",
+        "POST /v1/predict?explain=true",
+        "POST /v1/explain",
+        "POST /v1/score",
+        "GET /v1/recommend/1",
+        "POST /v2/models/flights/infer",
+        "POST /v2/models/flights/versions/1.0.0/infer",
+    ],
+    "label": ["POST /v1/labels"],
+    "read": [
+        "GET /v1/model",
+        "GET /metrics",
+        "GET /openapi.json",
+        "GET /v2",
+        "GET /v2/models/flights",
+        "GET /v2/models/flights/ready",
+        "GET /nothing",
+        "POST //v1/predict",
+    ],
+}
+
+
+def test_every_route_wants_its_scope(place: Workspace, guarded: service.Service) -> None:
+    """And no other: with any other scope it is 403, without a key 401, and with its own something else."""
+    made = {scope: key(place, scope)[1] for scope in ROUTES}
+    last = next(reversed(made.values()))
+    service.until(lambda: guarded.client.get("/v1/model", headers={"x-api-key": last}).status_code == 200)
+    for wanted, routes in ROUTES.items():
+        for method, path in (route.split() for route in routes):
+            said = guarded.client.request(method, path, json=GOOD).status_code
+            assert (path, said) == (path, 401)
+            for scope, text in made.items():
+                answer = guarded.client.request(method, path, json=GOOD, headers={"x-api-key": text})
+                assert (path, scope, answer.status_code == 403) == (path, scope, scope != wanted)
+                assert answer.status_code not in {401, 500}

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from relevo.records import Release
     from relevo.workspace import Workspace
 
+pytestmark = pytest.mark.slow  # each test starts services of its own
+
 
 def begin(made: Workspace, share: float = 0.5, by: str = "") -> Release:
     newest = made.ledger.versions("flights")[0].version

@@ -6,12 +6,16 @@ import random
 import shutil
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from relevo.package import ModelPackage
 from support import service, small
 from support.service import GOOD, SECOND, until
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.slow  # each test starts services of its own
 
 
 def version(running: service.Service) -> str:

@@ -26,11 +26,12 @@ from support.service import until
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow  # each test starts services of its own
+
 
 FLIGHTS = [small.body(small.request(random.Random(seed))) for seed in range(100)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["failing", "strict", "slow", "sure"])
 def test_a_faulty_canary_is_taken_back_under_load_without_a_failed_request(
     tmp_path: Path, fault: str

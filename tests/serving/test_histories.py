@@ -8,6 +8,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from relevo import lookups
 from relevo.collect import collect
 from relevo.package import ModelPackage
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relevo.workspace import Workspace
+
+pytestmark = pytest.mark.slow  # each test starts services of its own
 
 ASKED = [{"customer": c, "product": p} for c, p in itertools.product([100, 107, 1], [1, 2, 5, 20, 999])]
 

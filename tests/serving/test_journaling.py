@@ -22,6 +22,8 @@ from support.service import GOOD, until
 if TYPE_CHECKING:
     from relevo.workspace import Workspace
 
+pytestmark = pytest.mark.slow  # each test starts services of its own
+
 
 def logged(root: Path) -> list[str]:
     """Ids in the journal, whole lines only."""

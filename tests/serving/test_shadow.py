@@ -21,6 +21,8 @@ from support.service import SECOND, until
 if TYPE_CHECKING:
     from relevo.workspace import Workspace
 
+pytestmark = pytest.mark.slow  # each test starts services of its own
+
 FLIGHTS = [small.body(small.request(random.Random(seed))) for seed in range(100)]
 
 
@@ -62,7 +64,6 @@ def in_the_lake(made: Workspace, table: str) -> dict[str, tuple[Any, ...]]:
     return {row[0]: row[1:] for row in rows}
 
 
-@pytest.mark.slow
 def test_it_answers_every_request_as_the_challenger_would(tmp_path: Path) -> None:
     made = service.workspace(tmp_path, {}, SECOND)
     begin(made)
@@ -100,7 +101,6 @@ def test_it_answers_every_request_as_the_challenger_would(tmp_path: Path) -> Non
     assert differing > 0
 
 
-@pytest.mark.slow
 def test_it_begins_and_ends_with_its_strategy_and_with_its_service(tmp_path: Path) -> None:
     made = service.workspace(tmp_path, {}, strict())
     running = service.start(tmp_path)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from relevo.workspace import Workspace
 
+pytestmark = pytest.mark.slow  # each test starts services of its own
+
 WORKERS = 3
 
 

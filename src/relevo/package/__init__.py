@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from relevo.package.calibration import calibrated, probability
 from relevo.package.manifest import Manifest
-from relevo.package.model import Answer, ModelPackage, calibrated, probability
+from relevo.package.model import Answer, ModelPackage
 from relevo.package.write import lookup_lines, write
 
 __all__ = ["Answer", "Manifest", "ModelPackage", "calibrated", "lookup_lines", "probability", "write"]

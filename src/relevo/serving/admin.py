@@ -111,20 +111,24 @@ class Admin:
             predict = openapi.predict_path(
                 served, max_rows=self._settings.max_rows, max_body=self._settings.max_body
             )
+            paths: dict[str, Any] = {
+                _PREDICT: predict,
+                "/v1/explain": entries.explain_path(served, max_body=self._settings.max_body),
+                "/v1/labels": labelled.labels_path(served, max_rows=self._settings.max_rows),
+                **entries.score_path(served),
+                **openapi.recommend_path(self._recommender.shelf()),
+                **entries.inference_paths(served, self._project, max_rows=self._settings.max_rows),
+                **openapi.other_paths(self.rest.openapi()["paths"]),
+            }
             document = {
                 "openapi": "3.1.0",
                 "servers": [{"url": self._settings.root_path or "/"}],
                 "info": {"title": self._project, "version": served.version.version if served else "0"},
-                "paths": {
-                    _PREDICT: predict,
-                    "/v1/explain": entries.explain_path(served, max_body=self._settings.max_body),
-                    "/v1/labels": labelled.labels_path(served, max_rows=self._settings.max_rows),
-                    **entries.score_path(served),
-                    **openapi.recommend_path(self._recommender.shelf()),
-                    **entries.inference_paths(served, self._project, max_rows=self._settings.max_rows),
-                    **openapi.other_paths(self.rest.openapi()["paths"]),
+                "paths": entries.guarded(paths, needed=self._app.access.required),
+                "components": {
+                    "schemas": {"Problem": openapi.problem_schema()},
+                    "securitySchemes": entries.schemes(),
                 },
-                "components": {"schemas": {"Problem": openapi.problem_schema()}},
             }
             return Response(orjson.dumps(document), media_type="application/json")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from relevo.serving import explained, openapi
 from relevo.serving.asking import FORMATS
+from relevo.serving.door import OPEN
 from relevo.serving.explaining import MOST as MOST_EXPLAINED
 from relevo.serving.incoming import LONGEST
 from relevo.serving.outgoing import COLUMNS
@@ -307,3 +308,31 @@ def explain_path(served: Served | None, *, max_body: int) -> dict[str, Any]:
             "responses": answers | openapi.refused(openapi.REFUSALS),
         }
     }
+
+
+def schemes() -> dict[str, Any]:
+    """The ways to say who asks."""
+    return {
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": t("A key, or a token of the provider."),
+        },
+        "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": t("A key.")},
+    }
+
+
+def guarded(paths: dict[str, Any], *, needed: bool) -> dict[str, Any]:
+    """Entries with what is answered to those who may not ask; a key is said to be needed where it is."""
+    statuses = (401, 403, 429, 503)
+    for path, methods in paths.items():
+        if path in OPEN:
+            continue
+        told = _failing(statuses) if path.startswith("/v2") else openapi.refused(statuses)
+        for method, entry in methods.items():
+            if method == "parameters":
+                continue
+            entry["responses"] = told | entry["responses"]
+            if needed:
+                entry["security"] = [{"bearer": []}, {"key": []}]
+    return paths
