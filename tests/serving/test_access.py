@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from relevo import keys
+from relevo.serving.access import Access
 from support import service
 from support.service import GOOD
 
@@ -110,6 +114,60 @@ def test_a_revoked_key_is_refused_within_a_second_though_its_head_is_known(
     assert [status(guarded, text)[0] for _ in range(5)] == [200] * 5
     place.ledger.keys.revoke("flights", identity)
     service.until(lambda: status(guarded, text) == (401, "bad-key"), 1.0)
+
+
+def test_a_new_key_is_checked_once_for_all_who_present_it_at_once(
+    place: Workspace, guarded: service.Service
+) -> None:
+    """A client that opens many connections is not told that the service is busy checking its key."""
+    _, first = key(place, "predict")
+    service.until(lambda: status(guarded, first)[0] == 200)
+    _, text = key(place, "predict")
+    time.sleep(0.6)  # until the service has seen it
+    with ThreadPoolExecutor(40) as threads:
+        found = [*threads.map(lambda _: status(guarded, text)[0], range(40))]
+    assert found == [200] * 40
+
+
+def test_a_change_of_one_key_has_no_other_checked_anew(place: Workspace) -> None:
+    """Whoever is known stays known; whoever was revoked is not, nor is what was read of their heads."""
+    access = Access(place, "flights", None)
+    (kept, kept_text), (lost, lost_text) = key(place, "predict"), key(place, "predict")
+    access.look()
+
+    async def admit(text: str) -> str:
+        return (await access.admit([(b"x-api-key", text.encode())], "predict")).id
+
+    assert asyncio.run(admit(kept_text)) == f"key:{kept}"
+    assert asyncio.run(admit(lost_text)) == f"key:{lost}"
+    before = access.generation
+    place.ledger.keys.revoke("flights", lost)
+    assert access.look()
+    assert access.generation > before
+    access.close()  # nothing can be checked any more, only remembered
+    assert asyncio.run(admit(kept_text)) == f"key:{kept}"
+    with pytest.raises(RuntimeError):
+        asyncio.run(admit(lost_text))
+
+
+def test_a_head_is_known_only_as_it_stands_alone(place: Workspace, guarded: service.Service) -> None:
+    """Line ends before a request, which HTTP allows, are no head: nobody may send those instead of a key."""
+    _, text = key(place, "predict")
+    service.until(lambda: status(guarded, text)[0] == 200)
+    body = json.dumps(GOOD).encode()
+    head = b"POST /v1/predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n" + (
+        b"x-api-key: %b\r\ncontent-length: %d\r\n\r\n" % (text.encode(), len(body))
+    )
+    assert spoken(guarded, b"\n\r\n\r\n" + head + body).startswith(b"HTTP/1.1 200")
+    assert spoken(guarded, b"\n\r\n\r\n" + body).startswith(b"HTTP/1.1 400")
+
+
+def spoken(asked: service.Service, data: bytes) -> bytes:
+    """What is answered to bytes on a connection of their own."""
+    host, _, port = asked.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(data)
+        return connection.recv(65536)
 
 
 def test_an_expired_key_is_refused(place: Workspace, guarded: service.Service) -> None:

@@ -9,15 +9,28 @@ import pytest
 
 from relevo.contract import Field
 from relevo.serving.openapi import example, field_schema
+from support.asgi import asking
 from support.service import GOOD
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.service import Service
 
 
 def test_health_and_ready(running: Service) -> None:
     assert running.client.get("/health").json() == {"status": "ok"}
     assert running.client.get("/ready").json() == {"status": "ready", "version": "1.0.0"}
+
+
+def test_why_there_is_no_version_is_told_only_to_those_who_may_read_it(tmp_path: Path) -> None:
+    """The reason names files and hosts; where keys are needed, a path that is open leaves it out."""
+    with asking(tmp_path, release="") as ask:
+        ask.app.follower.note = "/srv/models/7 is damaged"
+        assert ask("GET", "/ready").json()["reason"] == "/srv/models/7 is damaged"
+        ask.app.access.required = True
+        refused = ask("GET", "/ready")
+    assert (refused.status, b"/srv" in refused.body) == (503, False)
 
 
 def test_the_model_is_described(running: Service) -> None:
@@ -35,6 +48,7 @@ def test_the_model_is_described(running: Service) -> None:
     [
         ("GET", "/nothing", 404, "not-found"),
         ("POST", "/nothing", 404, "not-found"),
+        ("GET", "/v1/model/", 404, "not-found"),
         ("GET", "/v1/predict", 405, "method"),
         ("PUT", "/v1/predict", 405, "method"),
         ("DELETE", "/health", 405, "method"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -14,10 +15,11 @@ from relevo import explain
 from relevo.package import ModelPackage
 from relevo.records import Verdict
 from relevo.register import register
-from relevo.serving import create_app
+from relevo.serving import create_app, explaining
 from relevo.serving.explaining import MOST
 from relevo.workspace import Workspace
 from support import histories, numbers, service, small
+from support.asgi import Asker, asking
 from support.service import GOOD
 
 if TYPE_CHECKING:
@@ -40,10 +42,45 @@ def flights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     assert started.stop() == 0
 
 
+@pytest.fixture(scope="module")
+def asker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
+    """The same package without a network."""
+    rng = random.Random(1)
+    background = [small.body(small.request(rng)) for _ in range(30)]
+    with asking(tmp_path_factory.mktemp("asked"), {"background": background}) as made:
+        yield made
+
+
 def post(running: Service, body: Any, path: str = "/v1/explain", **headers: str) -> httpx.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     sent = {"content-type": "application/json"} | {k.replace("_", "-"): v for k, v in headers.items()}
     return running.client.post(path, content=content, headers=sent)
+
+
+def test_an_explanation_is_no_part_of_the_next_answers_time(asker: Asker) -> None:
+    """The guard judges by those times: an explanation long ago must not make a version look slow."""
+    sent = {"content-type": "application/json"}
+    assert asker("POST", "/v1/explain", json.dumps(GOOD).encode(), sent).status == 200
+    time.sleep(1)
+    seconds = asker.app.predict.serving().counts.seconds
+    before = len(seconds)
+    assert asker("POST", "/v1/predict", json.dumps(GOOD).encode(), sent).status == 200
+    assert len(seconds) == before + 1
+    assert seconds[-1] < 1
+
+
+def test_explanations_that_would_wait_too_long_are_refused(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explaining, "WAITING", 2)
+    sent, body = {"content-type": "application/json"}, json.dumps([GOOD] * MOST).encode()
+
+    async def ask() -> list[int]:
+        found = await asyncio.gather(*(asker._ask("POST", "/v1/explain", [body], sent) for _ in range(4)))
+        return sorted(one.status for one in found)
+
+    assert asker.loop.run_until_complete(ask()) == [200, 200, 503, 503]
+    assert asker("POST", "/v1/explain", body, sent).status == 200
 
 
 def test_the_answer_is_predict_s_and_is_explained_in_full(flights: Service) -> None:

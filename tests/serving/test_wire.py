@@ -6,8 +6,10 @@ import json
 import re
 import socket
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -192,6 +194,56 @@ def test_a_body_that_does_not_come_is_not_waited_for(strict: service.Service) ->
         connection.sendall(request(BODY)[:-5])
         ((status, _, told),) = answers(connection, 1)
     assert (status, json.loads(told)["type"]) == (408, "/docs#timeout")
+
+
+def test_a_body_owed_to_a_refused_request_is_not_waited_for(strict: service.Service) -> None:
+    """Otherwise anybody could hold connections for ever that way, without a key."""
+    with connect(strict) as connection:
+        connection.sendall(b"POST /nothing HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n")
+        ((status, _, _),) = answers(connection, 1)
+        assert status == 404
+        assert connection.recv(10) == b""
+
+
+def test_trailers_without_end_are_cut_off(strict: service.Service) -> None:
+    head = b"POST /v1/predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n"
+    with connect(strict) as connection:
+        connection.sendall(head)
+        with pytest.raises(OSError, match=r"reset|[Bb]roken"):
+            connection.sendall((b"a: %b\r\n" % (b"x" * 10_000)) * 5000)
+
+
+def test_who_sends_requests_by_the_thousand_fills_no_memory(running: service.Service) -> None:
+    """They wait at the sender's: no more is read while requests wait that were read already."""
+    process = psutil.Process(running.process.pid)
+    before = process.memory_info().rss
+    many = b"GET /v1/model HTTP/1.1\r\n\r\n" * 5000
+    with connect(running) as connection, suppress(OSError):
+        connection.settimeout(0.1)
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            with suppress(TimeoutError):
+                connection.send(many)
+            with suppress(TimeoutError):
+                connection.recv(1 << 16)
+    assert process.memory_info().rss - before < 60 << 20
+
+
+def test_who_sends_a_stream_and_reads_later_is_waited_for(strict: service.Service) -> None:
+    """For longer than a caller may take no answers who sends nothing either."""
+    rows = b"".join(BODY + b"\n" for _ in range(2000))
+    with connect(strict) as connection:
+        connection.sendall(
+            b"POST /v1/score HTTP/1.1\r\nhost: x\r\ncontent-type: application/jsonl\r\n"
+            b"connection: close\r\ncontent-length: %d\r\n\r\n" % (60 * len(rows))
+        )
+        for _ in range(60):
+            connection.sendall(rows)
+            time.sleep(0.05)
+        heard = b""
+        while more := connection.recv(1 << 20):
+            heard += more
+    assert heard.endswith(b"0\r\n\r\n")
 
 
 def test_too_many_requests_are_told_when_to_come_again(strict: service.Service) -> None:

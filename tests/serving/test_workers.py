@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from relevo import keys
 from relevo.journal import Journal
+from relevo.serving.app import Worker, create_app
+from relevo.serving.board import Board
 from support import service, small
 from support.service import GOOD, SECOND, until, workers
 
@@ -125,7 +128,7 @@ def test_stopping_finishes_answers_and_says_that_it_is_not_ready(tmp_path: Path)
     made = service.workspace(tmp_path)
     running = service.start(tmp_path, workers=2)
     host, _, port = running.url.removeprefix("http://").partition(":")
-    kept = [http.client.HTTPConnection(host, int(port), timeout=10) for _ in range(2)]
+    kept = [http.client.HTTPConnection(host, int(port), timeout=10) for _ in range(3)]
     for one in kept:
         one.request("GET", "/ready")
         assert one.getresponse().read()
@@ -140,6 +143,9 @@ def test_stopping_finishes_answers_and_says_that_it_is_not_ready(tmp_path: Path)
     refused = kept[0].getresponse()
     assert (refused.status, refused.headers["connection"]) == (503, "close")
     assert json.loads(refused.read())["type"] == "/docs#draining"
+    kept[2].request("GET", "/v2/health/ready")
+    refused = kept[2].getresponse()
+    assert (refused.status, json.loads(refused.read())) == (503, {"live": True, "ready": False})
     kept[1].request("POST", "/v1/predict", json.dumps(GOOD), {"content-type": "application/json"})
     last = kept[1].getresponse()
     assert (last.status, last.headers["connection"]) == (200, "close")
@@ -155,6 +161,21 @@ def test_stopping_finishes_answers_and_says_that_it_is_not_ready(tmp_path: Path)
     running.process.communicate(timeout=60)
     assert running.process.returncode == 0
     assert sorted(in_the_lake(made)) == sorted(ids)
+
+
+def test_a_worker_forked_later_begins_with_the_version_of_then(tmp_path: Path) -> None:
+    """Not with the one, nor with the keys, that its supervisor loaded long before."""
+    made = service.workspace(tmp_path, {}, SECOND)
+    app = create_app(made, "flights", workers=2, collect=False, begin=False)
+    app.follower.prepare()
+    assert app.predict.serving().version.version == "1.0.0"
+    service.promote(made, "1.0.1")
+    made.ledger.keys.add(keys.create("flights", "", ["read"], who="test", expires=None)[0])
+    app.begin(Worker(Board(3), 1, alone=False))
+    assert app.predict.serving().version.version == "1.0.1"
+    assert app.access.required
+    app.journal.close()
+    app.labels.close()
 
 
 def reachable(host: str, port: int) -> bool:

@@ -21,7 +21,7 @@ from relevo.serving.callers import Caller
 from relevo.serving.problems import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from relevo.records import ApiKey
     from relevo.serving.tokens import Tokens
@@ -56,7 +56,7 @@ class Access:
         self._secret = os.urandom(32)
         self._known: dict[bytes, Caller] = {}
         self._refused: set[bytes] = set()
-        self._waiting = 0
+        self._checks: dict[tuple[int, bytes], asyncio.Future[Caller | None]] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="relevo-access")
 
     def look(self) -> bool:
@@ -68,20 +68,22 @@ class Access:
         ring = self._workspace.ledger.keys
         state = ring.state(self._project)
         if state != self._state:
-            found = {key.id: key for key in ring.all(self._project)}
+            found, before = {key.id: key for key in ring.all(self._project)}, self._keys
             self._keys, self._state = found, state
             self.required = self.required or bool(found)
-            self.forget()
+            self.forget({_name(key) for key in found.values() if before.get(key.id) == key})
             changed = True
         if self._tokens is not None and self._tokens.look():
             self.forget()
             changed = True
         return changed
 
-    def forget(self) -> None:
-        """Check everyone anew."""
-        self.generation += 1
-        self._known, self._refused = {}, set()
+    def forget(self, but: Container[str] = ()) -> None:
+        """Check everyone anew but callers whose key is the same as ever."""
+        known = dict(self._known)  # in one step: the event loop may add to it meanwhile
+        self._known = {digest: caller for digest, caller in known.items() if caller.id in but}
+        self._refused = set()
+        self.generation += 1  # last: what was found by what is forgotten must not count as of now
 
     def close(self) -> None:
         """Stop the thread."""
@@ -89,13 +91,11 @@ class Access:
 
     async def admit(self, headers: Iterable[tuple[bytes, bytes]], scope: str) -> Caller:
         """Tell who asks and see that they may; raises ``Refusal`` when they may not."""
-        presented = _presented(headers)
-        if presented is None:
-            if self.required:
-                raise Refusal("no-key")
-            return self._anyone
         if not self.required:
             return self._anyone
+        presented = _presented(headers)
+        if presented is None:
+            raise Refusal("no-key")
         caller = await self._whose(presented)
         if caller.until <= time.time():
             raise Refusal("bad-key")
@@ -110,14 +110,8 @@ class Access:
             return caller
         if digest in self._refused:
             raise Refusal("bad-key")
-        if self._waiting >= _WAITING:
-            raise Refusal("busy")
         known, refused = self._known, self._refused
-        self._waiting += 1
-        try:
-            caller = await asyncio.get_running_loop().run_in_executor(self._thread, self._check, presented)
-        finally:
-            self._waiting -= 1
+        caller = await self._checked((self.generation, digest), presented)
         if caller is None:
             if len(refused) >= _REMEMBERED:
                 refused.clear()
@@ -127,6 +121,17 @@ class Access:
             known.clear()
         known[digest] = caller  # among those of the keys that were in force when it was checked
         return caller
+
+    async def _checked(self, one: tuple[int, bytes], presented: bytes) -> Caller | None:
+        """Check in the thread, once for all who present the same at once; raises ``Refusal``."""
+        check = self._checks.get(one)
+        if check is None:
+            if len(self._checks) >= _WAITING:
+                raise Refusal("busy")
+            loop = asyncio.get_running_loop()
+            check = self._checks[one] = loop.run_in_executor(self._thread, self._check, presented)
+            check.add_done_callback(lambda _: self._checks.pop(one))
+        return await asyncio.shield(check)
 
     def _check(self, presented: bytes) -> Caller | None:
         try:
@@ -144,12 +149,16 @@ class Access:
         if key is None or key.revoked_at or not keys.matches(key, secret):
             return None
         return Caller(
-            f"key:{identity}",
+            _name(key),
             frozenset(key.scopes),
             datetime.fromisoformat(key.expires_at).timestamp() if key.expires_at else inf,
             rate=self._rate if key.rate is None else key.rate,
             concurrency=self._concurrency if key.concurrency is None else key.concurrency,
         )
+
+
+def _name(key: ApiKey) -> str:
+    return f"key:{key.id}"
 
 
 def _presented(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:

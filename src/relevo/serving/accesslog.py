@@ -16,6 +16,7 @@ from time import monotonic
 import orjson
 
 from relevo import disk
+from relevo.errors import WorkspaceError
 
 PAUSE = 0.1
 _MANY = 512  # lines
@@ -57,9 +58,10 @@ class AccessLog:
             if self._path is not None and monotonic() - self._looked >= _LOOK:
                 self._look()
             os.write(self._descriptor, b"".join(lines))
-        except OSError as error:
+        except (OSError, WorkspaceError) as error:
             if not self._broken:
-                _log.error("%s", disk.explain(error, self._path or Path("stdout")))
+                where = self._path or Path("stdout")
+                _log.error("%s", disk.explain(error, where) if isinstance(error, OSError) else error)
             self._broken = True
         else:
             self._broken = False
@@ -80,8 +82,9 @@ class AccessLog:
         assert self._path is not None
         self._looked = monotonic()
         if not disk.is_named(self._descriptor, self._path):
+            fresh = self._begin()
             os.close(self._descriptor)
-            self._descriptor = self._begin()
+            self._descriptor = fresh
 
 
 def described(caller: str, peer: str, method: str, path: str) -> bytes:

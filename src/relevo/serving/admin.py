@@ -45,14 +45,19 @@ class Admin:
         self._project, self._alias = project, alias
         self._settings = settings
         self.rest = FastAPI(
-            title=project, version=__version__, docs_url=None, redoc_url=None, openapi_url=None
+            title=project,
+            version=__version__,
+            docs_url=None,
+            redoc_url=None,
+            openapi_url=None,
+            redirect_slashes=False,  # to wherever the Host header says, and of paths without a key too
         )
         for path in ("/health", "/ready", "/v1/model", "/metrics", "/openapi.json", "/docs"):
             endpoint = getattr(self, path.rpartition("/")[2].partition(".")[0])
             self.rest.add_api_route(path, endpoint, methods=["GET"], response_model=None)
         self._recommender = Recommender(app.predict)
         self.rest.add_api_route(RECOMMEND, self.recommend, methods=["GET"], response_model=None)
-        inference = Inference(app.predict, project, settings)
+        inference = Inference(app.predict, project, settings, lambda: app.door.draining)
         for path, method, endpoint_ in inference.routes():
             self.rest.router.routes.append(_Raw(endpoint_).at(path, method))
         self.rest.add_exception_handler(HTTPException, self._unknown)
@@ -68,7 +73,7 @@ class Admin:
             raise Refusal("draining")
         served = self._app.predict.served
         if served is None:
-            raise self._none()
+            raise self._none(to_anyone=self._app.access.required)
         return JSONResponse({"status": "ready", "version": served.version.version})
 
     async def model(self) -> Response:
@@ -155,8 +160,9 @@ class Admin:
         challenger = self._app.follower.challenger
         return challenger.described() if challenger is not None else None
 
-    def _none(self) -> Refusal:
-        note = self._app.follower.note
+    def _none(self, *, to_anyone: bool = False) -> Refusal:
+        """What to say without a version; the reason names files and hosts, which is not for those without a key."""
+        note = "" if to_anyone else self._app.follower.note
         return Refusal("no-model", project=self._project, alias=self._alias, reason=note)
 
 

@@ -123,17 +123,16 @@ class App:
         )
 
     def begin(self, worker: Worker) -> None:
-        """Be this process's application: load what answers, unless that was done before the fork."""
+        """Be this process's application: load what answers, unless that was done before the fork and still holds."""
         self._alone = worker.alone
         self.metrics.started = time.time()
         self.share = Share(worker.board, worker.number, self.metrics, str(worker.number), self._gauges)
         self.limits.begin(worker.number)
         if self.collector is not None:
             self.collector.lead = worker.number == 0
-        if self.predict.served is None:
-            found = self.follower.look()
-            if found is not None:
-                self.follower.take(found)
+        found = self.follower.look()  # also after a fork, which may be long after what it inherits was loaded
+        if found is not None:
+            self.follower.take(found)
         self.follower.begin(lead=worker.number == 0, gather=self._tallies)
 
     def _tallies(self) -> list[Any]:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 MOST = 16
 """Rows that are explained in one request."""
+WAITING = 64
+"""Requests for explanations that may wait for one another: some seconds' worth of short lists."""
 _TRUTH = {"true": True, "false": False}
 _LONGEST_QUERY = 2000
 
@@ -44,6 +46,7 @@ class Explainer:
         self._served: Served | None = None
         self._reference: Reference | None = None
         self._turn = asyncio.Lock()
+        self._waiting = 0
 
     async def asked(self, body: bytes, scope: Scope) -> bytes:
         """Explain a row or a list of rows as JSON without logging a prediction; raises ``Refusal``."""
@@ -71,17 +74,23 @@ class Explainer:
         for place, one in enumerate(rows):
             number = place if type(received) is list else None
             try:
-                features = served.features(one, self._predict.metrics, number)
+                features = served.features(one, self._predict.metrics, number, timed=False)
             except Refusal as refusal:
                 defects += refusal.defects
                 continue
             asked.append((number, served.package.validators.one.validate_python(one), features))
         if defects:
             raise Refusal("contract", defects=defects[:SHOWN], more=len(defects) > SHOWN)
-        async with self._turn:
-            for number, row, features in asked:
-                await asyncio.sleep(0)
-                found.append(await self._one(served, number, row, features))
+        if self._waiting >= WAITING:
+            raise Refusal("busy")
+        self._waiting += 1
+        try:
+            async with self._turn:
+                for number, row, features in asked:
+                    await asyncio.sleep(0)
+                    found.append(await self._one(served, number, row, features))
+        finally:
+            self._waiting -= 1
         return found
 
     async def _one(

@@ -38,11 +38,14 @@ Answer = tuple[int, bytes]
 
 
 class Inference:
-    """The routes, over what ``predict`` serves; ``project`` is the model's name."""
+    """The routes, over what ``predict`` serves; ``project`` is the model's name, ``draining`` whether it is to end."""
 
-    def __init__(self, predict: Predict, project: str, settings: ServiceSettings) -> None:
+    def __init__(
+        self, predict: Predict, project: str, settings: ServiceSettings, draining: Callable[[], bool]
+    ) -> None:
         self._predict, self._project = predict, project
         self._settings = settings
+        self._draining = draining
 
     def routes(self) -> list[tuple[str, str, ASGIApp]]:
         """List paths as Starlette writes them, methods and what answers there."""
@@ -75,12 +78,12 @@ class Inference:
         return _OK, b'{"live":true}'
 
     async def _ready(self, scope: Scope, receive: Receive) -> Answer:  # noqa: ARG002
-        ready = self._predict.served is not None
+        ready = self._is_ready()
         return _OK if ready else _UNAVAILABLE, orjson.dumps({"live": True, "ready": ready})
 
     async def _model_ready(self, scope: Scope, receive: Receive) -> Answer:  # noqa: ARG002
         self._check_name(scope["path_params"])
-        ready = self._predict.served is not None
+        ready = self._is_ready()
         if ready:
             self._served(scope["path_params"])
         return _OK if ready else _UNAVAILABLE, orjson.dumps({"name": self._project, "ready": ready})
@@ -152,6 +155,9 @@ class Inference:
         if path.get("version", served.version.version) != served.version.version:
             raise Refusal("no-version", version=served.version.version)
         return served
+
+    def _is_ready(self) -> bool:
+        return self._predict.served is not None and not self._draining()
 
     def _check_name(self, path: Mapping[str, str]) -> None:
         if path["name"] != self._project:

@@ -71,10 +71,12 @@ class Labeller:
             found = [_read(rules, received, None)]
             _refuse([defect for _, defects_ in found for defect in defects_])
         now = datetime.now(UTC)
-        kept = [  # of two about one prediction the later in the list came later
-            self._entry(rules.package, label, now + timedelta(microseconds=place))
-            for place, (label, _) in enumerate(found)
-        ]
+        kept = []
+        for place, (label, _) in enumerate(found):
+            if place % _CHUNK == _CHUNK - 1:
+                await asyncio.sleep(0)
+            # of two about one prediction the later in the list came later
+            kept.append(self._entry(rules.package, label, now + timedelta(microseconds=place)))
         try:
             self._journal.write(b"".join(orjson.dumps(one) + b"\n" for one in kept))
         except WorkspaceError as error:

@@ -76,12 +76,14 @@ class Served:
         ]
         """How an answer ends that stands alone, negative and positive."""
 
-    def features(self, received: object, metrics: Metrics, number: int | None = None) -> Row:
+    def features(
+        self, received: object, metrics: Metrics, number: int | None = None, *, timed: bool = True
+    ) -> Row:
         """Validate one row as received and compute its features; raises ``Refusal``.
 
-        ``number`` is the row's place in a list.
+        ``number`` is the row's place in a list. Without ``timed`` no ``answer`` follows at once whose time counts.
         """
-        if number is None and not self._began:
+        if timed and number is None and not self._began:
             self._began = perf_counter()
         try:
             row: Mapping[str, Any] = self._validate(received)

@@ -47,7 +47,12 @@ class Turns:
             loop.call_soon(self._look_round, loop, come)
             return
         asks, self._asks = self._asks, []
-        for ask, answer in zip(asks, self._answer(asks), strict=True):
+        answers: Sequence[bytes | Exception]
+        try:
+            answers = self._answer(asks)
+        except Exception as error:  # noqa: BLE001 - nobody may be left waiting
+            answers = [error] * len(asks)
+        for ask, answer in zip(asks, answers, strict=True):
             try:
                 ask.tell(answer)
             except Exception:  # noqa: BLE001 - logged; one connection's trouble is not the others'

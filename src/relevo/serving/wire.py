@@ -14,16 +14,18 @@ import asyncio
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from relevo.serving.problems import Refusal, Told
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sized
 
     from relevo.serving.door import Door, Head
 
 _END = b"\r\n\r\n"
+_METHOD = b"POST "  # of what may go the short way
 _LONGEST_HEAD = 1 << 16
 _HELD = 1 << 16  # bytes that come while an answer is under way, before the sender is slowed
 _SWEEP = 1.0  # seconds between two looks for connections that nothing comes of
@@ -31,6 +33,18 @@ _ANSWER = (b"content-type", b"application/json")
 _OK = (
     b"HTTP/1.1 200 OK\r\n%bcontent-type: application/json\r\nx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b"
 )
+
+
+class _Flow(FlowControl):
+    """Reads no further while whole requests wait for their turn."""
+
+    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        if not self._waiting:
+            super().resume_reading()
 
 
 class Wire(HttpToolsProtocol):
@@ -46,9 +60,11 @@ class Wire(HttpToolsProtocol):
         self._ending = False  # close after the answer under way
         self._begun = 0  # messages in the bytes in hand
         self._in_message = self._in_head = False
-        self._head_bytes = 0
+        self._head_bytes = 0  # of a head, or of what stands beside a body
+        self._answered = 0.0  # when the last answer of the long way was whole
         self._since = self._active = perf_counter()  # when the head began; when something last came
         self._stuck = 0.0  # since when the other side takes no answers; 0 when it does
+        self._left = 0  # bytes that it had not taken when last looked
 
     def data_received(self, data: bytes) -> None:
         """Take what came, the short way if it is one whole request with a known head."""
@@ -74,12 +90,14 @@ class Wire(HttpToolsProtocol):
     def _go_long(self, data: bytes, end: int) -> None:
         self._active = perf_counter()
         self._begun = 0
-        if self._in_head or not self._in_message:
-            self._head_bytes += len(data)
+        self._head_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > _LONGEST_HEAD:
-            self._refuse(Refusal("head", limit=_LONGEST_HEAD))
-        elif end > 0 and self._begun == 1 and not self._in_message:
+        if self._in_message and self._head_bytes > _LONGEST_HEAD:
+            if self._in_head:
+                self._refuse(Refusal("head", limit=_LONGEST_HEAD))
+            else:  # trailers, or extensions of chunks, without end
+                self.transport.abort()
+        elif end > 0 and self._begun == 1 and not self._in_message and data.startswith(_METHOD):
             self.scope["relevo.head"] = data[:end]  # type: ignore[typeddict-unknown-key]
 
     def _tell(self, answer: bytes | Exception) -> None:
@@ -136,6 +154,7 @@ class Wire(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin."""
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
         self._door.wires.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -156,10 +175,20 @@ class Wire(HttpToolsProtocol):
         self._head_bytes = 0
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Note that what came was not all beside the body."""
+        self._head_bytes = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """Note that it is whole."""
         self._in_message = False
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Note that an answer is whole."""
+        self._answered = perf_counter()
+        super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the signature is uvicorn's
         """Answer what is not HTTP."""
@@ -188,15 +217,29 @@ class Wire(HttpToolsProtocol):
     def _unsupported_upgrade_warning(self) -> None:
         """Say nothing: such a request is answered as any other."""
 
+    def _owes_a_body(self) -> bool:
+        """Whether all that is missing is the body of a request that was answered without it."""
+        return self._in_message and not self._in_head and self.cycle.response_complete
+
     def look(self, now: float, *, patience: float, keep_alive: float) -> None:
-        """Close a connection of which nothing comes: seconds for a head, or to take an answer; and between two."""
-        if self._stuck and now - self._stuck > patience:
-            self.transport.abort()
+        """Close a connection of which nothing comes.
+
+        ``patience`` are the seconds for a head, for what is left of a body that was answered already, and to take
+        an answer while nothing is sent; ``keep_alive`` those between two requests.
+        """
+        if self._stuck:
+            left = self.transport.get_write_buffer_size()
+            if left != self._left:  # some of it is taken
+                self._left, self._stuck = left, now
+            elif now - max(self._stuck, self._active) > patience:
+                self.transport.abort()
         elif self._head is not None or self.transport.is_closing():
             return
         elif self._in_head and now - self._since > patience:
             self._refuse(Refusal("timeout", seconds=patience))
-        elif self._is_fresh() and now - self._active > keep_alive:
+        elif (self._owes_a_body() and now - self._answered > patience) or (
+            self._is_fresh() and now - self._active > keep_alive
+        ):
             self.transport.close()
 
 
