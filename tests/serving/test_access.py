@@ -15,7 +15,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from relevo import keys
+from relevo.service import ServiceSettings
 from relevo.serving.access import Access
+from relevo.serving.problems import Refusal
+from relevo.serving.tokens import Tokens
 from support import service
 from support.service import GOOD
 
@@ -232,6 +235,27 @@ def test_a_token_ends_while_its_head_is_known(guarded: service.Service) -> None:
     service.until(lambda: status(guarded, text) == (401, "bad-key"), 4)
 
 
+def test_a_token_that_came_too_early_is_taken_later(tmp_path: Path) -> None:
+    """What is remembered of a refusal is forgotten soon."""
+    write_keys(tmp_path / "jwks.json", one=SIGNER)
+    chosen = ServiceSettings(jwks=str(tmp_path / "jwks.json"), issuer=ISSUER, audience=AUDIENCE, leeway=0)
+    access = Access(service.workspace(tmp_path), "flights", Tokens(chosen))
+    access.look()
+    text = token(nbf=time.time() + 1)
+
+    async def admit() -> str:
+        return (await access.admit([(b"authorization", b"Bearer " + text.encode())], "predict")).id
+
+    for _ in range(2):
+        with pytest.raises(Refusal, match="bad-key"):
+            asyncio.run(admit())
+    time.sleep(2)
+    access._pardoned -= 10
+    access.look()
+    assert asyncio.run(admit()) == "token:ana"
+    access.close()
+
+
 def test_two_presented_are_none(guarded: service.Service) -> None:
     good = token()
     answer = guarded.ask(GOOD, authorization=f"Bearer {good}", x_api_key=good)
@@ -240,7 +264,6 @@ def test_two_presented_are_none(guarded: service.Service) -> None:
 
 def test_new_keys_of_the_provider_are_taken(tmp_path: Path) -> None:
     """A token signed by a key that is not known yet makes the service read the set again, before long."""
-    from relevo.service import ServiceSettings
     from relevo.serving import tokens
 
     second = rsa.generate_private_key(public_exponent=65537, key_size=2048)

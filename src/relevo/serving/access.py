@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _REMEMBERED = 4096  # callers, and as many that were refused
 _WAITING = 16  # checks that may wait for one another
 _LONGEST = 8192  # bytes of what is presented
+_REFUSED = 10.0  # seconds that a refusal is remembered: a token may be good a moment later
 
 
 class Access:
@@ -56,6 +57,7 @@ class Access:
         self._secret = os.urandom(32)
         self._known: dict[bytes, Caller] = {}
         self._refused: set[bytes] = set()
+        self._pardoned = 0.0
         self._checks: dict[tuple[int, bytes], asyncio.Future[Caller | None]] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="relevo-access")
 
@@ -65,6 +67,8 @@ class Access:
         Raises ``LedgerError`` when the ledger is away: those who are known stay known.
         """
         changed = False
+        if time.monotonic() - self._pardoned >= _REFUSED:
+            self._refused, self._pardoned = set(), time.monotonic()
         ring = self._workspace.ledger.keys
         state = ring.state(self._project)
         if state != self._state:

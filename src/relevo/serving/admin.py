@@ -14,6 +14,7 @@ from starlette.routing import Route
 from relevo import __version__, lookups
 from relevo.serving import docs, entries, exposition, labelled, openapi, problems
 from relevo.serving.collecting import backlog
+from relevo.serving.door import PREDICT
 from relevo.serving.inference import Inference
 from relevo.serving.problems import Refusal
 from relevo.serving.recommend import Recommender
@@ -29,10 +30,7 @@ if TYPE_CHECKING:
     from relevo.serving.served import Served
 
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
-_PREDICT = "/v1/predict"
 RECOMMEND = "/v1/recommend/{key:path}"
-POSTED = frozenset({_PREDICT, "/v1/explain", "/v1/labels", "/v1/score"})
-"""Paths that only POST is for, beside those of FastAPI."""
 _WRONG_METHOD = 405
 
 
@@ -117,7 +115,7 @@ class Admin:
                 served, max_rows=self._settings.max_rows, max_body=self._settings.max_body
             )
             paths: dict[str, Any] = {
-                _PREDICT: predict,
+                PREDICT: predict,
                 "/v1/explain": entries.explain_path(served, max_body=self._settings.max_body),
                 "/v1/labels": labelled.labels_path(served, max_rows=self._settings.max_rows),
                 **entries.score_path(served),
@@ -145,7 +143,7 @@ class Admin:
 
     async def _unknown(self, request: Request, error: Exception) -> Response:
         wrong_method = isinstance(error, HTTPException) and error.status_code == _WRONG_METHOD
-        if wrong_method or request.scope["relevo.path"] in POSTED:
+        if wrong_method or ("POST", request.scope["relevo.path"]) in self._app.door.raw:
             allowed = _allowed(error) if wrong_method else "POST"
             return await self._refused(request, Refusal("method", allowed=allowed))
         return await self._refused(request, Refusal("not-found"))

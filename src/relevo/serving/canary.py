@@ -18,6 +18,7 @@ import orjson
 
 from relevo.serving.problems import Refusal
 from relevo.serving.reading import one_line, parse
+from relevo.serving.turns import CHUNK
 from relevo.texts import t
 from relevo.watching import Counts
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     Settle = Callable[[Served, Sequence[Row], Sequence[bytes]], list[bytes]]
     Answers = list[bytes | Exception]
 
-CHUNK = 256  # rows of a list between two turns of the event loop: about 2 ms
 _WHOLE = 1 << 64
 _log = logging.getLogger(__name__)
 

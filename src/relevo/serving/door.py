@@ -79,7 +79,8 @@ class Door:
         self.draining = False
         self.short = True
         """Whether requests may go the short way."""
-        self._predict, self._raw, self._rest = predict, raw, rest
+        self.raw = raw
+        self._predict, self._rest = predict, rest
         self._access, self._limits, self._metrics, self._ids = access, limits, metrics, ids
         self._access_log = log
         self._most = most
@@ -96,7 +97,7 @@ class Door:
         if self._root:
             path = path.removeprefix(self._root) or "/"  # for a proxy that does not take it away
         scope["path"], scope["relevo.path"] = self._root + path, path
-        raw = self._raw.get((scope["method"], path))
+        raw = self.raw.get((scope["method"], path))
         scope["relevo.route"] = path if raw is not None else "other"
         caller = ""
         try:

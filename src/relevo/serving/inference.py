@@ -16,8 +16,10 @@ from relevo import __version__
 from relevo.defects import SHOWN, Defect
 from relevo.serving import problems, tensors
 from relevo.serving.bodies import json_body
+from relevo.serving.posted import reply
 from relevo.serving.problems import Refusal
 from relevo.serving.reading import parse
+from relevo.serving.turns import CHUNK
 from relevo.texts import speaking
 
 if TYPE_CHECKING:
@@ -29,11 +31,11 @@ if TYPE_CHECKING:
     from relevo.serving.predict import Predict
     from relevo.serving.served import Row, Served
 
-_CHUNK = 256  # rows between two turns of the event loop
 _TOLD = 5  # problems of a refused request that its one sentence names
 _MODEL = "/v2/models/{name}"
 _VERSION = _MODEL + "/versions/{version}"
 _OK, _UNAVAILABLE = 200, 503
+_RETRY = (b"retry-after", b"5")
 Answer = tuple[int, bytes]
 
 
@@ -67,7 +69,8 @@ class Inference:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             with speaking(problems.language(scope["headers"])):
                 found = await answer(scope, receive)
-            await _send(send, *found)
+            status, body = found
+            await reply(send, body, status, *([_RETRY] if status == _UNAVAILABLE else []))
 
         return app
 
@@ -125,7 +128,7 @@ class Inference:
     async def _answers(self, served: Served, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Answer all rows or none, letting other requests in between."""
         found: list[float] = []
-        for start in range(0, len(rows), _CHUNK):
+        for start in range(0, len(rows), CHUNK):
             part = self._features(served, rows, start)
             found += served.package.score(part).tolist()
             await asyncio.sleep(0)
@@ -139,7 +142,7 @@ class Inference:
     def _features(self, served: Served, rows: Sequence[Mapping[str, Any]], start: int) -> list[Row]:
         made: list[Row] = []
         defects: list[Defect] = []
-        for number, row in enumerate(rows[start : start + _CHUNK], start):
+        for number, row in enumerate(rows[start : start + CHUNK], start):
             try:
                 made.append(served.features(row, self._predict.metrics, number))
             except Refusal as refusal:
@@ -173,11 +176,3 @@ def shaped(body: bytes) -> bytes:
     ]
     sentences = [problem["title"], problem["detail"], problem.get("reason", ""), *entries]
     return orjson.dumps({"error": " ".join(filter(None, sentences))})
-
-
-async def _send(send: Send, status: int, body: bytes) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    if status == _UNAVAILABLE:
-        headers.append((b"retry-after", b"5"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

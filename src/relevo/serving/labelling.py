@@ -24,6 +24,7 @@ from relevo.errors import WorkspaceError
 from relevo.package.values import to_json
 from relevo.serving.problems import Refusal
 from relevo.serving.reading import parse
+from relevo.serving.turns import CHUNK
 
 if TYPE_CHECKING:
     from pydantic_core import SchemaValidator
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 FIELDS = ("id", "key", "time", "outcome", "at")
 AHEAD = timedelta(seconds=60)
 """How far a caller's clock may be ahead."""
-_CHUNK = 256  # labels between two turns of the event loop
 _LONGEST = 40  # characters of a moment
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Labeller:
         now = datetime.now(UTC)
         kept = []
         for place, (label, _) in enumerate(found):
-            if place % _CHUNK == _CHUNK - 1:
+            if place % CHUNK == CHUNK - 1:
                 await asyncio.sleep(0)
             # of two about one prediction the later in the list came later
             kept.append(self._entry(rules.package, label, now + timedelta(microseconds=place)))
@@ -101,7 +101,7 @@ class Labeller:
             raise Refusal("too-many-rows", limit=self._max_rows)
         found, wrong = [], [] if received else [Defect(None, "body", "empty", {})]
         for number, one in enumerate(received):
-            if number % _CHUNK == _CHUNK - 1:
+            if number % CHUNK == CHUNK - 1:
                 await asyncio.sleep(0)
             found.append(_read(rules, one, number))
             wrong += found[-1][1]

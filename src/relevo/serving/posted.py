@@ -27,8 +27,8 @@ class Posted:
         await reply(send, await self._answer(body, scope))
 
 
-async def reply(send: Send, answer: bytes) -> None:
-    """Send JSON."""
-    headers = [(b"content-type", JSON), (b"content-length", b"%d" % len(answer))]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+async def reply(send: Send, answer: bytes, status: int = 200, *more: tuple[bytes, bytes]) -> None:
+    """Send JSON, with ``more`` headers."""
+    headers = [(b"content-type", JSON), (b"content-length", b"%d" % len(answer)), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": answer})

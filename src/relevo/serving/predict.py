@@ -12,12 +12,11 @@ import orjson
 from relevo.defects import SHOWN, Defect
 from relevo.errors import WorkspaceError
 from relevo.serving.bodies import json_body
-from relevo.serving.canary import CHUNK
 from relevo.serving.explaining import wanted
 from relevo.serving.posted import reply
 from relevo.serving.problems import Refusal, language
 from relevo.serving.reading import one_line, parse
-from relevo.serving.turns import Ask, Turns
+from relevo.serving.turns import CHUNK, Ask, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -18,6 +18,7 @@ from relevo.cells import Cells
 from relevo.defects import Defect
 from relevo.online import FeatureError
 from relevo.serving import asking
+from relevo.serving.bodies import Gone
 from relevo.serving.incoming import Unreadable
 from relevo.serving.outflow import MOST, IdleError, Outflow
 from relevo.serving.problems import Refusal
@@ -43,10 +44,6 @@ _log = logging.getLogger(__name__)
 _SLICE = 1 << 16  # bytes of the body that are looked at between two waits for room
 
 
-class _Gone(Exception):  # noqa: N818 - no error: the caller went away
-    pass
-
-
 class Scoring:
     """The route, over what ``predict`` serves; ``folder`` is where answers wait that their caller does not take.
 
@@ -60,15 +57,13 @@ class Scoring:
         self._folder, self._idle, self._most = folder, idle, most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one stream; raises ``Refusal`` before the answer begins."""
+        """Answer one stream; raises ``Refusal`` before the answer begins, and ``Gone``."""
         served = self._predict.serving()
         asked = asking.read(scope, served.version.version)
         with speaking(asked.language):
             out = Outflow(send, self._folder, idle=self._idle, most=self._most)
             try:
                 await self._flow(_Stream(self._predict, self._metrics, served, asked), out, scope, receive)
-            except _Gone:
-                pass
             except IdleError:
                 if not out.begun:
                     raise Refusal("too-slow", limit=round(self._idle)) from None
@@ -86,7 +81,7 @@ class Scoring:
                     await out.begin(stream.headers)
                 out.put(data)
                 await out.room()
-        except (_Gone, IdleError):
+        except (Gone, IdleError):
             raise
         except Exception as error:
             if not out.begun:
@@ -105,12 +100,12 @@ class Scoring:
 
 
 async def _body(receive: Receive, out: Outflow) -> Any:
-    """Give a body's pieces, and None where it ends; raises ``IdleError`` and ``_Gone``."""
+    """Give a body's pieces, and None where it ends; raises ``IdleError`` and ``Gone``."""
     more = True
     while more:
         message = await out.within(receive())
         if message["type"] != "http.request":
-            raise _Gone
+            raise Gone
         more = message.get("more_body", False)
         piece = message.get("body", b"")
         for start in range(0, len(piece), _SLICE):

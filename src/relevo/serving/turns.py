@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _log = logging.getLogger(__name__)
+CHUNK = 256
+"""Rows of a list between two turns of the event loop: about 2 ms."""
 ENOUGH = 64
 """Requests that are answered together without a further look."""
 
