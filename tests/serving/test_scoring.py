@@ -21,7 +21,7 @@ from relevo.lake import Lake
 from relevo.package import ModelPackage
 from relevo.score import score
 from relevo.serving.problems import Refusal
-from relevo.serving.scoring import Scoring
+from relevo.serving.scoring import AT_ONCE, Scoring
 from support import asgi, service, small
 
 if TYPE_CHECKING:
@@ -395,3 +395,42 @@ def test_a_caller_who_sends_nothing_is_refused_or_ended(tmp_path: Path) -> None:
         scope = {"type": "http", "headers": [(b"content-type", CSV.encode())]}
         with pytest.raises(Refusal, match="too-slow"):
             asker.loop.run_until_complete(scoring(scope, receive, send))
+
+
+def test_more_streams_than_may_be_open_are_told_to_come_again(tmp_path: Path) -> None:
+    """While they are open; when one ends the next is answered."""
+    headers = [(b"content-type", JSONL.encode())]
+
+    async def send(_: Any) -> None:
+        """Take it."""
+
+    def scope(app: Any) -> dict[str, Any]:
+        made = {
+            "type": "http",
+            "method": "POST",
+            "path": "/v1/score",
+            "headers": headers,
+            "query_string": b"",
+        }
+        return made | {"relevo.problem": partial(app.door.problem, made)}
+
+    async def all_of_them(scoring: Scoring, app: Any) -> None:
+        end = asyncio.Event()
+
+        async def receive() -> Any:
+            await end.wait()
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        streams = [asyncio.ensure_future(scoring(scope(app), receive, send)) for _ in range(AT_ONCE)]
+        await asyncio.sleep(0)
+        with pytest.raises(Refusal) as refused:
+            await scoring(scope(app), receive, send)
+        assert refused.value.kind == "busy"
+        end.set()
+        await asyncio.gather(*streams)
+        await scoring(scope(app), receive, send)
+
+    with asgi.asking(tmp_path / "served") as asker:
+        app = asker.app
+        scoring = Scoring(app.predict, app.metrics, tmp_path / "scratch")
+        asker.loop.run_until_complete(all_of_them(scoring, app))

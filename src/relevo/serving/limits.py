@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import mmap
+from contextlib import contextmanager
 from fcntl import LOCK_EX, LOCK_UN, lockf
 from hashlib import blake2b
 from pathlib import Path
@@ -17,11 +18,14 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from relevo.serving.callers import Caller
 
 CALLERS = 1 << 14
 """Callers that are told apart at a time; beyond, some share a limit."""
 _PROBES = 16
+_CLAIMS = CALLERS  # the place whose lock is taken to claim another
 BURST = 1.0
 """Seconds' worth of requests that may come at once."""
 
@@ -57,11 +61,17 @@ class Limits:
             slot = self._slot(caller.id)
         if self._workers == 1:
             return self._wait(slot, rate)
-        lockf(self._file, LOCK_EX, 8, 8 * slot)
-        try:
+        with self._alone(slot):
             return self._wait(slot, rate)
+
+    @contextmanager
+    def _alone(self, place: int) -> Iterator[None]:
+        """Keep the other workers from a place for the block."""
+        lockf(self._file, LOCK_EX, 8, 8 * place)
+        try:
+            yield
         finally:
-            lockf(self._file, LOCK_UN, 8, 8 * slot)
+            lockf(self._file, LOCK_UN, 8, 8 * place)
 
     def _wait(self, slot: int, rate: float) -> float:
         now = monotonic()
@@ -94,16 +104,20 @@ class Limits:
         if found is not None:
             return found
         digest = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little") or 1
-        first = digest % CALLERS
-        slot = first
-        for step in range(_PROBES):
-            slot = (first + step) % CALLERS
-            if self._names[slot] in (0, digest):
-                self._names[slot] = digest
-                break
+        with self._alone(_CLAIMS):
+            slot = self._claimed(digest)
         if len(self._slots) >= CALLERS:
             self._slots.clear()
         self._slots[name] = slot
+        return slot
+
+    def _claimed(self, digest: int) -> int:
+        """The place that bears a digest, or is free and does so from now on; the last one tried if all are taken."""
+        for step in range(_PROBES):
+            slot = (digest + step) % CALLERS
+            if self._names[slot] in (0, digest):
+                self._names[slot] = digest
+                break
         return slot
 
 

@@ -43,6 +43,9 @@ IDLE = 60.0
 _log = logging.getLogger(__name__)
 _SLICE = 1 << 16  # bytes of the body that are looked at between two waits for room
 
+AT_ONCE = 16
+"""Streams that one process answers at once: the answers of each may wait on the disk."""
+
 
 class Scoring:
     """The route, over what ``predict`` serves; ``folder`` is where answers wait that their caller does not take.
@@ -55,9 +58,19 @@ class Scoring:
     ) -> None:
         self._predict, self._metrics = predict, metrics
         self._folder, self._idle, self._most = folder, idle, most
+        self._open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one stream; raises ``Refusal`` before the answer begins, and ``Gone``."""
+        if self._open >= AT_ONCE:
+            raise Refusal("busy")
+        self._open += 1
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self._open -= 1
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         served = self._predict.serving()
         asked = asking.read(scope, served.version.version)
         with speaking(asked.language):

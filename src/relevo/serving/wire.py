@@ -11,6 +11,7 @@ take its answers.
 from __future__ import annotations
 
 import asyncio
+import logging
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from relevo.serving.door import Door, Head
 
+_log = logging.getLogger("relevo.wire")
+_log.setLevel(logging.ERROR)  # what is no HTTP is refused and counted; callers are not to fill the log
 _END = b"\r\n\r\n"
 _METHOD = b"POST "  # of what may go the short way
 _LONGEST_HEAD = 1 << 16
@@ -53,6 +56,7 @@ class Wire(HttpToolsProtocol):
     def __init__(self, config: Any, server_state: Any, app_state: Any, _loop: Any = None) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._door: Door = config.app.door
+        self.logger = _log
         self._head: Head | None = None  # of the request under way on the short way
         self._known: tuple[Head | None, bytes] = (None, b"")  # what the access log says of the last head
         self._began = 0.0
