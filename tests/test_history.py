@@ -43,6 +43,7 @@ def read(lake: Lake, snapshot: Snapshot) -> list[dict[str, Any]]:
 
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@pytest.mark.slow
 def test_no_example_sees_a_row_known_later_than_itself(
     tmp_path_factory: pytest.TempPathFactory, seed: int
 ) -> None:

@@ -270,6 +270,7 @@ print(cost.peak_rss_bytes >> 20)
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(package: ModelPackage, tmp_path: Path) -> None:
     small.write(tmp_path / "package")
     write(tmp_path / "in.csv", [{**row, "filler": "x" * 100} for row in flights(1000)])

@@ -297,6 +297,7 @@ def write_many(folder: Path) -> None:
     write(folder, "population.sql", text)
 
 
+@pytest.mark.slow
 def test_a_kill_while_the_week_is_written_loses_nothing_and_doubles_nothing(shop: Path) -> None:
     """The process dies when the first new data file is there and the log does not name it yet."""
     before = recorded(shop)
@@ -332,6 +333,7 @@ def _score_part(folder: Path, products: int) -> None:
     lifecycle.score_now(definition, Workspace.open(folder))
 
 
+@pytest.mark.slow
 def test_of_two_at_once_one_wins_wholly(shop: Path) -> None:
     for products in (4, 7):
         shutil.copytree(shop, shop.parent / str(products), ignore=shutil.ignore_patterns(".relevo"))

@@ -142,6 +142,7 @@ ROW = st.tuples(*(st.one_of(st.none(), value) for value in VALUES.values()))
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.lists(ROW, min_size=1, max_size=30), max_size=4))
+@pytest.mark.slow
 def test_what_is_written_pyarrow_reads(batches: list[list[tuple[Any, ...]]]) -> None:
     writer = arrow.Writer([arrow.Column(kind, kind) for kind in VALUES])
     data = writer.head() + b"".join(writer.batch([*zip(*rows, strict=True)]) for rows in batches) + arrow.END

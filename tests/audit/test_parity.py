@@ -129,6 +129,7 @@ def test_a_look_up_row_missing(made: stores.Made, tmp_path: Path) -> None:
     assert "“holiday”" in found.faults[0]
 
 
+@pytest.mark.slow
 def test_a_stricter_contract(made: stores.Made, tmp_path: Path) -> None:
     def narrow(manifest: dict[str, Any]) -> None:
         field = next(f for f in manifest["request"]["fields"] if f["name"] == "airline")

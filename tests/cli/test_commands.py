@@ -113,6 +113,7 @@ class TestRun:
         assert lines[-1].startswith("Nothing is new since run ")
         assert not any("\x1b" in line for line in lines)
 
+    @pytest.mark.slow
     def test_a_terminal_gets_a_line_for_each_step_and_a_clean_end(self, released: Path) -> None:
         """In a terminal of 80 columns the live line is wiped at the end, and no line is broken in two."""
         text = on_a_terminal("run", released)
@@ -129,6 +130,7 @@ class TestRun:
         assert any(line.startswith("train:logistic ") for line in shown)
         assert not any("…" in line for line in shown)
 
+    @pytest.mark.slow
     def test_interrupted_says_how_to_go_on(self, tmp_path: Path) -> None:
         folder = project.make(tmp_path / "flights")
         with subprocess.Popen(
@@ -273,6 +275,7 @@ class TestRegistry:
         assert "Champion: -" in done.out
         assert ", failed." in done.out
 
+    @pytest.mark.slow
     def test_forth_and_back(self, released: Path) -> None:
         project.edit(released / "features.sql", ("    isodow(", "    hour * 2 as twice,\n    isodow("))
         assert project.call("run", released).code == 0
@@ -394,6 +397,7 @@ class TestSql:
             assert self.rows(original, f"select max(n) as n from ({numbered})") == [{"n": 3_000_000}]
 
 
+@pytest.mark.slow
 def test_a_terminal_of_old_gets_escapes_instead_of_an_error(original: Path) -> None:
     old = project.relevo("predict", *PAIRS, "-p", original, env={"PYTHONIOENCODING": "ascii"})
     assert old.returncode == 0

@@ -120,6 +120,7 @@ def test_the_newest_history_answers(folder: Path) -> None:
 
 
 @pytest.mark.skipif("RELEVO_TEST_DATA" not in os.environ, reason="RELEVO_TEST_DATA is not set")
+@pytest.mark.slow
 def test_no_history_of_the_real_flights_saw_the_future(tmp_path: Path) -> None:
     """The histories of all 61,849 departures, each computed again on what was known at several moments."""
     from dataclasses import replace

@@ -395,6 +395,7 @@ def assert_whole(root: Path, batches: int, rows: int) -> None:
     assert place.rows(query) == [(batches, batches, 1, rows)]
 
 
+@pytest.mark.slow
 def test_a_client_killed_within_and_between_batches_loses_and_doubles_no_row(tmp_path: Path) -> None:
     batches, rows, port = 8, 2000, providers.free_port()
     url = f"http://127.0.0.1:{port}/batches/{{number}}"

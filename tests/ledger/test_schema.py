@@ -68,6 +68,7 @@ def test_alembic_is_not_imported_when_the_schema_is_current(url: str) -> None:
     assert printed == ["True\n", "False\n"]
 
 
+@pytest.mark.slow
 def test_processes_that_migrate_at_once_do_not_collide(url: str) -> None:
     code = (
         "import sys, alembic.command, sqlalchemy; from relevo.ledger import Ledger; print('ready', flush=True)\n"

@@ -169,6 +169,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_a_kill_loses_no_release_that_returned_and_breaks_no_chain(ledger: Ledger, url: str) -> None:
     for number in (0, 1):
         ledger.add_version(a_version("flights", f"1.0.{number}"))

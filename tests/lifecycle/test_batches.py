@@ -65,6 +65,7 @@ def f1_by_hand(folder: Path, place: int, column: str) -> float:
     return 2 * len(named & truth) / (len(named) + len(truth))
 
 
+@pytest.mark.slow
 def test_three_weeks(shop: Path) -> None:
     """Each batch is judged once, learned from, and followed by the scores of the next week."""
     assert relevo.reviews(shop) == []
@@ -110,6 +111,7 @@ def test_three_weeks(shop: Path) -> None:
     assert Workspace.open(shop).lake.version(f"reviews/{weekly.NAME}") == reviewed
 
 
+@pytest.mark.slow
 def test_an_outcome_outside_the_population_is_a_miss_and_late_outcomes_are_counted_anew(shop: Path) -> None:
     place = weekly.WEEKS
     weekly.write_weeks(shop, place, place + 1, stranger=True)
@@ -134,6 +136,7 @@ def test_a_week_that_is_passed_over_is_judged_with_no_outcome(shop: Path) -> Non
     assert found["model"]["roc_auc"]["value"] is None
 
 
+@pytest.mark.slow
 def test_scoring_that_fails_after_a_release_fails_the_run_which_can_be_repeated(shop: Path) -> None:
     text = (shop / "population.sql").read_text()
     weekly.write_weeks(shop, weekly.WEEKS, weekly.WEEKS + 1)
@@ -172,6 +175,7 @@ def test_without_a_champion_scoring_is_skipped_and_said(tmp_path: Path) -> None:
     assert "score: There is no champion, so nothing is scored." in said
 
 
+@pytest.mark.slow
 def test_a_promotion_by_hand_is_scored_with_by_the_next_run_and_going_back_too(shop: Path) -> None:
     """Nothing is new for learning, but the scores are those of the champion in force."""
     weekly.write_weeks(shop, weekly.WEEKS, weekly.WEEKS + 1)
@@ -201,6 +205,7 @@ def test_an_orchestrator_does_it_step_by_step(shop: Path) -> None:
     assert [row["period"] for row in relevo.reviews(shop)] == [str(weekly.week(weekly.WEEKS))]
 
 
+@pytest.mark.slow
 def test_killed_before_a_score_or_a_review_is_recorded_both_are_there_once(shop: Path) -> None:
     weekly.write_weeks(shop, weekly.WEEKS, weekly.WEEKS + 1)
     assert processes.ended(processes.start(_die_at, shop, "review")) == -9

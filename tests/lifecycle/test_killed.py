@@ -59,6 +59,7 @@ def test_killed_as_each_step_begins_and_before_it_is_recorded(tmp_path: Path, or
     assert project.run(folder).status == "unchanged"
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on_when_typed_again(tmp_path: Path, original: Path) -> None:
     folder = project.make(tmp_path / "flights")
     with subprocess.Popen([project.RELEVO, "run", folder], stdout=subprocess.PIPE, text=True) as command:

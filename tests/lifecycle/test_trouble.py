@@ -131,6 +131,7 @@ def test_no_file_at_all(folder: Path) -> None:
     assert "data/*.csv" in done.err
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_once_and_forgotten_when_there_is_room(folder: Path) -> None:
     """However far a run gets before the disk is full."""
     limit, failures = 4_000, 0

@@ -162,6 +162,7 @@ class TestRealData:
         with pytest.raises(DataError, match="no column “reggaeton”"):
             new(tmp_path / "p", source, "reggaeton")
 
+    @pytest.mark.slow
     def test_reggaeton_merged(self, tmp_path: Path) -> None:
         merged = tmp_path / "songs.csv"
         folder = self.data / "reggaeton"

@@ -55,7 +55,7 @@ def test_the_same_label_has_the_same_id_and_another_has_another(running: Service
 
 
 def later() -> str:
-    return (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
+    return (datetime.now(UTC) + timedelta(days=2)).isoformat()
 
 
 WRONG: list[tuple[Any, str, str]] = [

@@ -171,6 +171,7 @@ def test_without_a_version_it_is_503(tmp_path: Path) -> None:
     assert running.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_thousand_items_take_no_longer_than_a_moment(tmp_path: Path) -> None:
     """971 of them in well under 20 ms on a quiet machine; the bound here is for a busy one."""
     many = [(p, p * 1.5) for p in range(971)]

@@ -85,6 +85,7 @@ for candidate in (logistic(), lightgbm(n_estimators=40), xgboost(n_estimators=40
 """
 
 
+@pytest.mark.slow
 def test_another_process_gets_the_same_bytes(rows: Callable[..., TrainingSet]) -> None:
     """On one processor, with one thread allowed and another hash seed."""
     here = [train(candidate, BUDGET, "f1", rows()).digest for candidate in CANDIDATES]

@@ -196,6 +196,7 @@ def test_onnx_with_a_subgraph_is_refused(tmp_path: Path) -> None:
         opened(tmp_path / "m.onnx")
 
 
+@pytest.mark.slow
 def test_a_pickle_is_opened_elsewhere(tmp_path: Path) -> None:
     """What is kept of it is its digest."""
     joblib.dump(scaled(), tmp_path / "m.joblib")
