@@ -16,6 +16,8 @@ def labels_path(served: Served | None, *, max_rows: int) -> dict[str, Any]:
     negative, positive = served.package.labels if served else ("", "")
     outcome = {"anyOf": [{"type": "boolean"}, {"type": "string", "enum": [negative, positive]}]}
     moment = {"type": "string", "format": "date-time"}
+    request = served.package.request.fields if served else ()
+    fields = {field.alias: openapi.field_schema(field) for field in request}
     properties: dict[str, Any] = {
         "id": {
             "type": "string",
@@ -25,6 +27,8 @@ def labels_path(served: Served | None, *, max_rows: int) -> dict[str, Any]:
         "key": {
             "type": "object",
             "minProperties": 1,
+            "properties": fields,
+            "additionalProperties": not fields,
             "description": t("In place of id: some of the request's fields."),
         },
         "time": {**moment, "description": t("With key: the newest prediction asked by then is meant.")},
@@ -35,7 +39,10 @@ def labels_path(served: Served | None, *, max_rows: int) -> dict[str, Any]:
         "type": "object",
         "properties": properties,
         "required": ["outcome"],
-        "oneOf": [{"required": ["id"]}, {"required": ["key", "time"]}],
+        "oneOf": [
+            {"required": ["id"], "not": {"anyOf": [{"required": ["key"]}, {"required": ["time"]}]}},
+            {"required": ["key", "time"], "not": {"required": ["id"]}},
+        ],
         "additionalProperties": False,
     }
     shown = {
