@@ -10,6 +10,7 @@ import typer
 
 from relevo.cli import keys
 from relevo.cli.loadtest import loadtest
+from relevo.cli.options import Json, Of
 from relevo.texts import t
 
 app = typer.Typer(
@@ -26,18 +27,6 @@ Folder = Annotated[
     Path,
     typer.Argument(metavar="FOLDER", show_default=False, help=t("The project's folder; here by default.")),
 ]
-Of = Annotated[
-    Path,
-    typer.Option(
-        "--project",
-        "-p",
-        metavar="FOLDER",
-        envvar="RELEVO_PROJECT",
-        show_default=False,
-        help=t("The project's folder; here by default."),
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help=t("Print one JSON document."))]
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="TABLE=PATH", help=t("Read a table from another file or URL.")),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from relevo.cli.options import Json, Of
 from relevo.cli.output import document, say, table
 from relevo.errors import RequestError
 from relevo.texts import t
@@ -21,18 +22,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-Of = Annotated[
-    Path,
-    typer.Option(
-        "--project",
-        "-p",
-        metavar="FOLDER",
-        envvar="RELEVO_PROJECT",
-        show_default=False,
-        help=t("The project's folder; here by default."),
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help=t("Print one JSON document."))]
 _SECRET = {"salt", "digest", "method"}
 
 

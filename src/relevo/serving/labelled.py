@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from relevo.serving import openapi
+from relevo.serving.labelling import ID
 from relevo.texts import t
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def labels_path(served: Served | None, *, max_rows: int) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "id": {
             "type": "string",
-            "format": "uuid",
+            "pattern": f"^{ID.pattern}$",
             "description": t("The prediction's id, as it was answered."),
         },
         "key": {
@@ -33,7 +34,7 @@ def labels_path(served: Served | None, *, max_rows: int) -> dict[str, Any]:
         },
         "time": {**moment, "description": t("With key: the newest prediction asked by then is meant.")},
         "outcome": {**outcome, "description": t("What came true.")},
-        "at": {**moment, "description": t("When it came true.")},
+        "at": {**moment, "type": ["string", "null"], "description": t("When it came true.")},
     }
     one = {
         "type": "object",

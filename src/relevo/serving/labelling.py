@@ -40,7 +40,8 @@ FIELDS = ("id", "key", "time", "outcome", "at")
 AHEAD = timedelta(seconds=60)
 """How far a caller's clock may be ahead."""
 _LONGEST = 40  # characters of a moment
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+"""A prediction's id: UUIDv7."""
 _log = logging.getLogger(__name__)
 
 
@@ -143,7 +144,7 @@ def _read(rules: _Rules, received: Any, row: int | None) -> tuple[dict[str, Any]
     if "id" in received and not {"key", "time"} & received.keys():
         identity = received["id"]
         label["prediction"] = identity.lower() if isinstance(identity, str) else ""
-        if not _ID.fullmatch(label["prediction"]):
+        if not ID.fullmatch(label["prediction"]):
             refuse("id", "label_id")
     elif "id" not in received and {"key", "time"} <= received.keys():
         label["key"], found = _key(rules, received["key"], row)
