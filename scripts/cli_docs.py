@@ -9,10 +9,11 @@ from typing import Any
 os.environ["RELEVO_LANG"] = "en"
 
 import typer
+from pydantic_core import PydanticUndefined
 
+from relevo.channels import SECRETS, AlertSettings, AppriseChannel, EmailChannel, WebhookChannel
 from relevo.cli.app import app
-from relevo.service import ServiceSettings
-from relevo.workspace import FILE, Settings
+from relevo.workspace import FILE, SECTIONS, Settings
 
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
 HEAD = """# Commands
@@ -33,7 +34,10 @@ document and nothing else, also when it fails: `{"error": …, "message": …}`.
 SETTINGS = f"""
 ## Settings
 
-In `{FILE}` beside the project, or as variables, which win. Those of the service stand in its section `[serve]`.
+In `{FILE}` beside the project, or as variables, which win. Those of the service stand in its section `[serve]`, those
+of `relevo up` in `[up]`, those of MLflow in `[mlflow]`, those of alerts in `[alerts]`; a channel has a section of its
+own, such as `[alerts.email.oncall]`, whose name stands in the variable's: `RELEVO_ALERTS__EMAIL__ONCALL__HOST`. A
+setting without a name is a secret, which only a variable may hold.
 
 | setting | variable | | default |
 |---|---|---|---|
@@ -41,6 +45,8 @@ In `{FILE}` beside the project, or as variables, which win. Those of the service
 LANGUAGE = """
 `RELEVO_LANG` is the language of messages, `en` or `es`; the machine's own by default.
 """
+
+CHANNELS: dict[str, Any] = {"email": EmailChannel, "webhooks": WebhookChannel, "apprise": AppriseChannel}
 
 
 def cell(text: object) -> str:
@@ -51,6 +57,8 @@ def cell(text: object) -> str:
 def shown_default(parameter: Any) -> str:
     """What is taken when nothing is given."""
     value = parameter.default
+    if value is PydanticUndefined or value == {}:
+        return ""
     return "" if value in (None, "", Path()) or isinstance(value, bool) else f"`{value}`"
 
 
@@ -68,7 +76,7 @@ def row(parameter: Any) -> str:
 def section(name: str, command: Any) -> str:
     """One command."""
     context = command.context_class(command, info_name=f"relevo {name}")
-    pieces = [piece.strip("{}") for piece in command.collect_usage_pieces(context)]
+    pieces = [piece.replace("{", "").replace("}", "") for piece in command.collect_usage_pieces(context)]
     usage = " ".join([f"relevo {name}", *pieces])
     rows = [row(parameter) for parameter in command.params]
     return "\n".join(
@@ -94,14 +102,26 @@ def leaves(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def settings() -> Iterator[str]:
-    """Each setting as a line of the table; those of the service by their section."""
+    """Each setting as a line of the table; those of a section by its name."""
     for name, field in Settings.model_fields.items():
-        if name == "serve":
+        if name in {*SECTIONS, "alerts"}:
             continue
         yield f"| `{name}` | `RELEVO_{name.upper()}` | {cell(field.description)} | {shown_default(field)} |"
-    for name, field in ServiceSettings.model_fields.items():
-        variable = f"`RELEVO_SERVE__{name.upper()}`"
-        yield f"| `serve.{name}` | {variable} | {cell(field.description)} | {shown_default(field)} |"
+    for section_name, model in SECTIONS.items():
+        for name, field in model.model_fields.items():
+            variable = f"`RELEVO_{section_name.upper()}__{name.upper()}`"
+            yield f"| `{section_name}.{name}` | {variable} | {cell(field.description)} | {shown_default(field)} |"
+    for name, field in AlertSettings.model_fields.items():
+        if name not in CHANNELS:
+            variable = f"`RELEVO_ALERTS__{name.upper()}`"
+            yield f"| `alerts.{name}` | {variable} | {cell(field.description)} | {shown_default(field)} |"
+    for kind, channel in CHANNELS.items():
+        for inner, field in channel.model_fields.items():
+            name = field.alias or inner
+            variable = f"`RELEVO_ALERTS__{kind.upper()}__NAME__{name.upper()}`"
+            setting = "" if SECRETS[kind] == name else f"`alerts.{kind}.NAME.{name}`"
+            needed = "needed" if field.is_required() else shown_default(field)
+            yield f"| {setting} | {variable} | {cell(field.description)} | {needed} |"
 
 
 def page() -> str:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from relevo.records import Snapshot
 
+pytestmark = pytest.mark.xdist_group("batch")  # one process makes what they share
+
 AT = datetime(2024, 2, 10)
 ROWS = 40
 

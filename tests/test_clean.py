@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import date, datetime
 from pathlib import Path
@@ -181,6 +182,19 @@ def test_rows_that_do_not_meet_the_condition_are_left_out(place: Place) -> None:
     assert place.clean(where='"seats" > 1').rows == 1
 
 
+@pytest.mark.parametrize("unique", [[], ["at"]])
+def test_a_condition_that_stops_at_a_row_is_named_with_its_table(place: Place, unique: list[str]) -> None:
+    """Rows enough that the first are looked at before the one at fault."""
+    place.write(HEADER + GOOD * 3000 + GOOD.replace("100", "200"))
+    where = 'case when "seats" = 200 then cast("airline" as bigint) else 1 end > 0'
+    with pytest.raises(DataError) as caught:
+        place.clean(where=where, unique=unique)
+    told = str(caught.value)
+    assert told.startswith(f"the condition “{where}” of the table flights cannot be computed for every row: ")
+    assert "AAL" in told
+    assert place.rows("select count(*) from raw.flights") == [(6002,)]
+
+
 def test_texts_that_mean_null_and_defaults(place: Place) -> None:
     class Kept(BaseModel):
         name: str | None
@@ -231,6 +245,38 @@ def test_a_field_without_a_column_in_raw_is_named(place: Place) -> None:
     raw = ingest(table, contracts.read(Flight), place.lake, place.root, None)
     with pytest.raises(DataError, match="raw/flights: there is no column “gate”"):
         clean(table, contracts.read(More), place.lake, raw, limit=0.1)
+
+
+def test_each_file_is_read_by_its_own_spelling_of_a_column(place: Place) -> None:
+    place.write(HEADER + GOOD)
+    place.write("scheduled,AIRLINE,TIPOVUELO,Emp-I,Fecha-I\nx,LAN,I,SKU,2017-01-03 00:30:00\n", "b.csv")
+    place.write("kind,Airline,At,SEATS\nN,TAM,2017-01-04 00:30:00,7\nN,tam,2017-01-05 00:30:00,7\n", "c.csv")
+    place.clean()
+    query = 'select airline, kind, seats, day("at") from clean.flights order by "at"'
+    assert place.rows(query) == [
+        ("AAL", "I", 100, 1),
+        ("LAN", "N", None, 2),
+        ("SKU", "I", None, 3),
+        ("TAM", "N", 7, 4),
+    ]
+    ((reasons, row),) = place.rows("select reasons, row from quarantine.flights")
+    assert reasons == ["Emp-I: “tam” does not match ^[A-Z]{3}$"]
+    assert {name: cell for name, cell in json.loads(row).items() if cell is not None} == {
+        "kind": "N",
+        "AIRLINE": "tam",
+        "At": "2017-01-05 00:30:00",
+        "SEATS": "7",
+    }
+
+
+def test_a_null_under_the_alias_is_not_filled_from_a_column_of_the_name(place: Place) -> None:
+    def lines(*rows: tuple[int | None, int | None]) -> str:
+        base = {"at": "2017-01-01 00:30:00", "airline": "LAN", "kind": "N"}
+        return "".join(json.dumps(base | {"Asientos": alias, "seats": name}) + "\n" for alias, name in rows)
+
+    place.write(lines((None, 5), (6, 7)), "a.jsonl")
+    place.clean()
+    assert place.rows("select seats from clean.flights order by seats nulls first") == [(None,), (6,)]
 
 
 def test_only_files_in_force_count(place: Place) -> None:

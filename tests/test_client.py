@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from support.service import Service
 
+pytestmark = pytest.mark.xdist_group("client")  # one process makes what they share
+
 KEY = "open-sesame"
 ANSWER = {
     "id": "i",

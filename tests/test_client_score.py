@@ -6,6 +6,12 @@ import asyncio
 import csv
 import io
 import json
+import socket
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COUNT = 3000
+CHUNK = 1 << 16
 
 
 def asked_for(one: Asked) -> dict[str, str]:
@@ -123,6 +130,102 @@ def test_a_stream_of_arrow_begins_anew(tmp_path: Path) -> None:
     assert asked_for(server.asked[1]) == {"version": "1.0.0"}
     assert server.asked[1].body == given.read_bytes()
     assert server.asked[1].headers["content-type"] == "application/vnd.apache.arrow.stream"
+
+
+def test_the_time_of_a_stream_is_no_waiting(tmp_path: Path) -> None:
+    """A large file that breaks off after a while is tried again, however little patience there is."""
+    given = source(tmp_path, "arrow")
+    turns: list[int] = []
+
+    def answer(_: Asked) -> bytes:
+        turns.append(1)
+        if len(turns) % 2:
+            time.sleep(1.2)
+            return streamed(b"half", whole=False)
+        return streamed(b"whole")
+
+    with answering(answer) as server:
+        found = by_both(server.url, given, tmp_path, patience=1.0)
+    assert (found, len(turns)) == ([b"whole", b"whole"], 4)
+
+
+def test_a_file_that_breaks_off_on_its_way_there_is_sent_again(tmp_path: Path) -> None:
+    """The time in which it was sent is not waiting either."""
+    given = tmp_path / "in.arrow"
+    given.write_bytes(bytes(16 << 20))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30)
+
+        def serve() -> None:
+            slow, _ = listener.accept()
+            for _ in range(24):
+                time.sleep(0.1)
+                slow.recv(CHUNK)
+            slow.close()
+            whole, _ = listener.accept()
+            with whole, whole.makefile("rb") as sent:
+                last = b""
+                while not last.endswith(b"\r\n0\r\n\r\n"):  # which may come in two pieces
+                    last = (last + sent.read1(CHUNK))[-CHUNK:]
+                whole.sendall(streamed(b"whole"))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with Client(f"http://127.0.0.1:{listener.getsockname()[1]}", patience=2.0) as client:
+            assert client.score(given, tmp_path / "out") is None
+        thread.join()
+    assert (tmp_path / "out").read_bytes() == b"whole"
+
+
+PATIENCE, EACH = 1.5, 0.7
+"""Seconds for all tries, and for one: there is time for two. Beside the first two waits alone there is for three."""
+
+
+def tried(url: str, given: Path, **options: Any) -> list[str]:
+    """What the two clients note when they give a file up."""
+
+    async def awaited() -> None:
+        async with AsyncClient(url, patience=PATIENCE, **options) as client:
+            await client.score(given, given.with_name("b.out"))
+
+    def waited() -> None:
+        with Client(url, patience=PATIENCE, **options) as client:
+            client.score(given, given.with_name("a.out"))
+
+    def noted(ask: Callable[[], None]) -> str:
+        with pytest.raises(ServiceError, match=r"does not answer|503") as raised:
+            ask()
+        return raised.value.__notes__[-1]
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(noted, (waited, lambda: asyncio.run(awaited()))))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels answer whoever finds a queue full")
+def test_a_host_that_cannot_be_reached_is_given_up_on_within_patience(tmp_path: Path) -> None:
+    """The kernel takes no call of a listener whose queue is full: a connection is then neither made nor refused."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, ExitStack() as queue:
+        address = listener.getsockname()
+        for _ in range(2):
+            caller = queue.enter_context(socket.socket())
+            caller.settimeout(0)
+            caller.connect_ex(address)
+        found = tried(f"http://127.0.0.1:{address[1]}", source(tmp_path), timeout=EACH)
+    assert set(found) <= {"Tried 1 times.", "Tried 2 times."}
+
+
+def test_refusals_and_silence_are_within_patience(tmp_path: Path) -> None:
+    given = source(tmp_path)
+
+    def refuse(_: Asked) -> bytes:
+        time.sleep(EACH)
+        return reply(503)
+
+    with answering(refuse) as server:
+        found = tried(server.url, given)
+    with answering(lambda _: time.sleep(2 * EACH)) as server:
+        found += tried(server.url, given, timeout=EACH)
+    assert set(found) <= {"Tried 1 times.", "Tried 2 times."}
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])

@@ -86,6 +86,17 @@ def test_the_request_stays_the_text_it_was(workspace: Workspace, request_: str) 
     assert predictions(workspace, "request, label") == [(request_, ',"request":{"a":0}')]
 
 
+@pytest.mark.parametrize("request_", ['{"a":1e5}', '{"a":{"via":"gradio"}}', '{"a":1,"via":"gradio"}', "{}"])
+def test_the_page_by_which_it_came_stands_behind_the_request(workspace: Workspace, request_: str) -> None:
+    marked = a_line(request_, id="page")[:-2] + b',"via":"gradio"}\n'
+    write(workspace, marked, a_line(request_, id="service"))
+    assert collect(workspace) == 2
+    assert sorted(predictions(workspace, "id, via, request")) == [
+        ("page", "gradio", request_),
+        ("service", None, request_),
+    ]
+
+
 def test_lines_of_another_shape_are_read_too(workspace: Workspace) -> None:
     """Fields in another order, blanks, a decision without a label, a field of a later version."""
     line = json.loads(a_line(id="one", label=None))

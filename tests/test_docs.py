@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import typer
 
+from relevo.channels import SECRETS, AlertSettings
 from relevo.cli.app import app
-from relevo.service import ServiceSettings
-from relevo.workspace import Settings
+from relevo.workspace import SECTIONS, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,8 +56,14 @@ def test_every_command_is_documented() -> None:
 
 
 SETTINGS = [
-    *(name for name in Settings.model_fields if name != "serve"),
-    *(f"serve__{name}" for name in ServiceSettings.model_fields),
+    *(name for name in Settings.model_fields if name not in {*SECTIONS, "alerts"}),
+    *(f"{section}__{name}" for section, model in SECTIONS.items() for name in model.model_fields),
+    *(f"alerts__{name}" for name in AlertSettings.model_fields if name not in SECRETS),
+    *(
+        f"alerts__{kind}__name__{field.alias or name}"
+        for kind in SECRETS
+        for name, field in AlertSettings.model_fields[kind].annotation.__args__[1].model_fields.items()  # type: ignore[union-attr]
+    ),
 ]
 
 

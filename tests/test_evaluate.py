@@ -75,6 +75,31 @@ def test_a_worse_challenger_is_seen() -> None:
     assert found.worse(0.9) == 0
 
 
+def rare(rows: int, positives: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    draw = np.random.default_rng(7)
+    target = np.arange(rows) < positives
+    score = draw.normal(size=rows) + 3.5 * target
+    good, poor = (1 / (1 + np.exp(-2 * (each - 3))) for each in (score, score + draw.normal(size=rows) * 0.7))
+    return good, poor, target
+
+
+def test_a_worse_challenger_is_seen_where_positives_are_rare() -> None:
+    """And as surely with both classes swapped."""
+    good, poor, y = rare(40_000, 200)
+    found = paired(good, 0.3, poor, 0.3, y, "pr_auc", resamples=300)
+    assert found.difference.low < found.difference.value < found.difference.high < -0.1
+    assert found.worse(0.02) == 1
+    swapped = paired(1 - good, 0.3, 1 - poor, 0.3, ~y, "roc_auc", resamples=300).difference
+    assert swapped.low < swapped.value < swapped.high < 0
+
+
+@pytest.mark.parametrize(("rows", "positives"), [(250_000, 60), (100_000, 5000)])
+def test_a_value_lies_inside_its_interval_with_many_rows(rows: int, positives: int) -> None:
+    good, _, y = rare(rows, positives)
+    for name, found in evaluate(good, y, 0.3, resamples=300).metrics.items():
+        assert found.low < found.value < found.high, name
+
+
 def test_the_same_model_does_not_differ() -> None:
     p, y = drawn()
     found = paired(p, 0.3, p, 0.3, y, "f1", resamples=100)

@@ -9,10 +9,12 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
+from relevo import clock
 from relevo.errors import WorkspaceError
 from relevo.journal import Journal, Segment, closed
 
@@ -76,6 +78,24 @@ class TestWriting:
         time.sleep(0.02)
         journal.write(b"{}\n")
         assert len(segments(folder)) == 2
+        journal.close()
+
+    def test_a_segment_ends_with_its_quarter_of_an_hour(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """So that what was logged in an hour can be collected when it is over, in whatever time zone."""
+        full = datetime(2026, 1, 5, 11, 30, tzinfo=UTC).timestamp()
+        monkeypatch.setattr(clock, "pace", clock.Pace(full - 0.5, 1.0, time.time()))
+        journal = Journal.open(folder)
+        journal.write(b"{}\n")
+        journal.roll()
+        assert list(closed(folder)) == []
+        time.sleep(0.6)
+        journal.roll()
+        assert len(list(closed(folder))) == 1
+        journal.write(b"{}\n")
+        journal.roll()
+        assert len(list(closed(folder))) == 1
         journal.close()
 
     def test_roll_ends_an_old_segment_though_nothing_is_written(self, folder: Path) -> None:

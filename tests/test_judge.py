@@ -108,6 +108,17 @@ def test_a_doubtful_candidate_is_refused() -> None:
     assert not reason(verdict, "champion").passed
 
 
+@pytest.mark.parametrize(("rarer", "told"), [(10, True), (199, True), (200, False)])
+def test_too_few_rows_for_the_error_rate_are_told(rarer: int, told: bool) -> None:
+    truth = np.arange(6 * rarer) < rarer
+    answers = np.where(truth, 0.9, 0.1)
+    against = paired(answers, 0.5, answers, 0.5, truth, "recall", resamples=50)
+    found = reason(judge(Gate(), "f1", measured(GOOD), BASELINES, against, []), "champion")
+    assert found.passed
+    assert (f"Only {rarer} rows of the rarer class are compared" in found.text) == told
+    assert found.figures["rarer"] == rarer
+
+
 def test_the_gate_keeps_its_error_rate() -> None:
     """Of candidates that lie exactly the margin below the champion, about one in twenty passes."""
     rng = np.random.default_rng(1)

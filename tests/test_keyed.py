@@ -74,17 +74,6 @@ def test_every_row_comes_back_bit_for_bit(folder: Path, data: st.DataObject) -> 
         file.close()
 
 
-def test_keys_that_nobody_asked_for_are_counted_apart(folder: Path) -> None:
-    built = build(folder / "apart", [(1, "a")], 1, ["integer", "text"])
-    file = opened(folder / "apart", built, ["integer", "text"], 1)
-    try:
-        apart = file.uncounted()
-        assert (apart.get(1), apart.get(2), file.get(1)) == (("a",), None, ("a",))
-        assert (apart.missing, file.missing) == (1, 0)
-    finally:
-        file.close()
-
-
 @examples(200)
 @given(st.data())
 def test_encoded_keys_sort_as_the_values_do_and_never_meet(data: st.DataObject) -> None:

@@ -56,6 +56,13 @@ def test_null_is_what_cleaning_makes_null(place: Place) -> None:
     assert place.rows("select count(*) filter (payer is null) from clean.items") == [(5,)]
 
 
+def test_each_file_is_counted_by_its_own_spelling_of_a_column(place: Place) -> None:
+    (place.root / "data" / "a.csv").write_text("id,Payer Code\n1,x\n2,?\n")
+    (place.root / "data" / "b.csv").write_text("id,PAYER\n3,x\n4,y\n5,?\n")
+    found = count(place, Files("data/*.csv"))
+    assert [piece.nulls["payer"] for piece in found] == [1, 1]
+
+
 def test_pieces_stand_in_the_order_of_the_snapshot_and_copies_once(place: Place) -> None:
     for name, payer in (("b", "?"), ("a", "x"), ("c", "?")):
         (place.root / "data" / f"{name}.csv").write_text(f"id,Payer Code\n1,{payer}\n")

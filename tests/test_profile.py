@@ -34,7 +34,15 @@ def test_a_number_is_counted_between_its_deciles() -> None:
 
 def test_a_value_on_an_edge_belongs_above_it() -> None:
     found = of("integer", np.array([0] * 85 + [5] * 15))
-    assert found == {"type": "integer", "edges": [0.0, 5.0], "counts": [0, 85, 15], "null": 0}
+    assert (found["edges"][0], found["edges"][-1]) == (0.0, 5.0)
+    assert (found["counts"][0], found["counts"][-1]) == (0, 15)
+    assert (found["min"], found["max"], found["null"]) == (0.0, 5.0, 0)
+
+
+def test_a_value_that_is_several_deciles_has_a_bin_of_its_own() -> None:
+    found = of("integer", np.array([0] * 85 + [1] * 9 + [5] * 6))
+    assert found["edges"] == [0.0, np.nextafter(0.0, 1.0), 1.0]
+    assert found["counts"] == [0, 85, 0, 15]
 
 
 def test_nulls_and_infinities_are_counted_apart() -> None:

@@ -21,6 +21,8 @@ from support import bare, project
 if TYPE_CHECKING:
     from types import ModuleType
 
+pytestmark = pytest.mark.xdist_group("reggaeton")  # one process makes what they share
+
 EXAMPLE = Path(__file__).parents[1] / "examples" / "reggaeton"
 ASKED = {
     "danceability": 0.61,

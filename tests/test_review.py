@@ -37,6 +37,7 @@ def test_figures_are_those_of_scikit_learn() -> None:
     assert (found.rows, found.outcomes, found.missed) == (5000, seen.truth.sum(), 0)
 
 
+@pytest.mark.slow
 def test_intervals_are_those_of_resampling_every_pair() -> None:
     """What the cells leave out does not matter: the plain bootstrap gives the same intervals."""
     seen = pairs(3000, seed=1)

@@ -15,7 +15,7 @@ from relevo.errors import DataError, WorkspaceError
 from relevo.lake import Lake
 from relevo.package import ModelPackage
 from relevo.score import Scored, score
-from support import project, small
+from support import arithmetics, project, small
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,6 +101,20 @@ def test_refused_rows_stay_with_their_problems(package: ModelPackage, lake: Lake
     )
     assert scored[4]["problems"] == "Emp-I: is empty, but the contract allows no null"
     assert scored[1]["Fecha-I"] == "31/02/2017"
+
+
+def test_a_row_without_a_probability_is_refused(lake: Lake, tmp_path: Path) -> None:
+    small.write(tmp_path / "p", **arithmetics.changes())
+    package = ModelPackage.load(tmp_path / "p")
+    rows = flights(4)
+    for row, number in zip(rows, ("3", "1e300", "4", "-1e300"), strict=True):
+        row |= {"Emp-I": "12", "Vlo-I": number}
+    found = score(lake, package, write(tmp_path / "in.csv", rows), tmp_path / "out.csv")
+    scored = read(tmp_path / "out.csv")
+    assert (found.rows, found.refused) == (4, 2)
+    assert [row["decision"] for row in scored[::2]] == [label for _, label in predicted(package, rows[::2])]
+    told = "the model has no probability for this request: a number is out of all range."
+    assert [tuple(row[name] for name in ADDED) for row in scored[1::2]] == [("", "", told)] * 2
 
 
 def test_texts_that_mean_null_are_null(package: ModelPackage, lake: Lake, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from relevo import lifecycle
+from relevo import counted, lifecycle
+from relevo.bins import Bins
 from relevo.decide import expected_f1
 from relevo.definition import load
 from relevo.errors import DataError, LedgerError, WorkspaceError
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relevo.scores import Scores
+
+pytestmark = pytest.mark.xdist_group("scores")  # one process makes what they share
 
 PAIRS = weekly.CUSTOMERS * weekly.PRODUCTS
 NEXT = weekly.week(weekly.WEEKS)
@@ -101,6 +104,22 @@ def test_scoring_a_week_again_puts_it_in_place_of_itself(shop: Path) -> None:
     assert len(recorded(shop)) == 2 * PAIRS
 
 
+def test_a_period_is_counted_over_the_packages_bins_and_scored_again_in_place_of_itself(shop: Path) -> None:
+    package = champion(shop)
+    bins = Bins.of(package)
+    assert bins is not None
+    (first,) = counted.periods(Workspace.open(shop).lake, weekly.NAME, "1.0.0", bins=bins).values()
+    assert (first.rows, first.refused) == (PAIRS, 0)
+    write(shop, "population.sql", weekly.POPULATION + "where p.product_id = 3")
+    score(shop)
+    found = counted.periods(Workspace.open(shop).lake, weekly.NAME, "1.0.0", bins=bins)
+    asked = recorded(shop, "select customer_id, product_id, _probability from scores")
+    rows = [package.features({"customer_id": c, "product_id": p}) for c, p, _ in asked]
+    assert [*found] == [str(NEXT)]
+    assert found[str(NEXT)].rows == weekly.CUSTOMERS
+    assert found[str(NEXT)].counts.tolist() == bins.rows(rows, [p for *_, p in asked]).tolist()
+
+
 def test_a_smaller_population_leaves_no_row_of_the_former(shop: Path) -> None:
     write(shop, "population.sql", weekly.POPULATION + "where p.product_id = 3")
     assert score(shop).rows == weekly.CUSTOMERS
@@ -129,6 +148,7 @@ def test_a_listing_is_csv_or_parquet_by_its_ending_and_goes_from_the_likeliest_d
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.slow
 def test_only_the_positive_pairs_or_the_likeliest_of_each_customer(shop: Path, tmp_path: Path) -> None:
     path = tmp_path / "some.parquet"
     found = score(shop, listing=Listing(path=path, rows="positive", by="customer_id"))
@@ -267,6 +287,7 @@ def test_another_version_can_score_and_an_unknown_one_is_told(shop: Path) -> Non
         score(shop, version="9.9.9")
 
 
+@pytest.mark.slow
 def test_too_little_memory_is_said_so(shop: Path) -> None:
     """Nothing of DuckDB's own comes out, and the scores stay."""
     before = recorded(shop)

@@ -74,18 +74,76 @@ def test_the_bootstrap_is_that_of_rows() -> None:
         assert cells[name].std() == pytest.approx(plain.std(), rel=0.15)
 
 
+@pytest.mark.slow
 def test_grouped_scores_give_the_same_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     """With many rows neighbouring scores share a cell, which moves no interval of a value or a difference visibly."""
     p, y = drawn(9000)
     other = np.clip(p + np.random.default_rng(5).normal(0, 0.05, 9000), 0.001, 0.999)
     pair, single = [Scored(p, 0.3), Scored(other, 0.35)], [Scored(p, 0.3)]
     exact = [stats.resampled(models, y, seed=3, resamples=400) for models in (pair, single)]
-    monkeypatch.setattr(stats, "EXACT", 100)
+    monkeypatch.setattr(stats, "CELLS", 100)
     grouped = [stats.resampled(models, y, seed=3, resamples=400) for models in (pair, single)]
     for name in METRICS:
         close(grouped[1][0][name], exact[1][0][name])
         before, after = (found[0][1][name] - found[0][0][name] for found in (exact, grouped))
         close(after, before)
+
+
+def rare(rows: int, positives: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """A good model's probabilities, a worse one's, and the outcomes, of which few are positive."""
+    draw = np.random.default_rng(7)
+    target = np.arange(rows) < positives
+    score = draw.normal(size=rows) + 4 * target
+    worse = score + draw.normal(size=rows) * 0.7
+    good, poor = (1 / (1 + np.exp(-2 * (each - 3))) for each in (score, worse))
+    return good, poor, target
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("common", [False, True])
+def test_many_rows_of_which_few_are_of_one_class(monkeypatch: pytest.MonkeyPatch, common: bool) -> None:
+    """The intervals are those of the bootstrap in which no scores are put together."""
+    good, poor, y = rare(12_000, 150)
+    if common:
+        good, poor, y = 1 - good, 1 - poor, ~y
+    pair, single = [Scored(good, 0.3), Scored(poor, 0.3)], [Scored(good, 0.3)]
+    monkeypatch.setattr(stats, "CELLS", 2000)
+    grouped = [stats.resampled(models, y, seed=3, resamples=400) for models in (pair, single)]
+    monkeypatch.setattr(stats, "CELLS", len(y))
+    exact = [stats.resampled(models, y, seed=4, resamples=400) for models in (pair, single)]
+    for name in METRICS:
+        close(grouped[1][0][name], exact[1][0][name])
+        before, after = (found[0][1][name] - found[0][0][name] for found in (exact, grouped))
+        close(after, before)
+
+
+@pytest.mark.parametrize("cuts", [64, 256])
+def test_the_areas_of_a_resample_are_those_of_its_rows(cuts: int) -> None:
+    """The same resamples, counted by row and by place; of all rows' areas by place the difference is left out."""
+    good, poor, y = rare(20_000, 250)
+    draw = np.random.default_rng(1)
+    drawn_rows = draw.multinomial(len(y), np.full(len(y), 1 / len(y)), size=100)
+    weight = np.stack([np.ones(len(y)), *drawn_rows]).astype(np.float64)
+    found = []
+    for score in (good, poor):
+        by_row, by_place = (stats._places(score, y, most) for most in (len(y), cuts))
+        cells = np.unique(by_place * 2 + y, return_inverse=True)
+        counted = np.stack([np.bincount(cells[1], weights=row) for row in weight]).astype(np.float64)
+        exact = stats.areas(weight, by_row, y)
+        placed = stats.areas(counted, cells[0] // 2, cells[0] % 2 == 1)
+        found.append([(each - each[0], other - other[0]) for each, other in zip(exact, placed, strict=True)])
+    for (exact, placed), (theirs, thinned) in zip(*found, strict=True):
+        tolerance = 1e-9 if cuts > 250 else 0.25 * (exact - theirs).std()
+        assert np.sqrt(np.mean((placed - exact) ** 2)) < tolerance
+        assert np.sqrt(np.mean((placed - thinned - exact + theirs) ** 2)) < tolerance
+
+
+def test_the_cells_are_bounded() -> None:
+    """Two models that have little in common, and many rows of both classes."""
+    p, y = drawn(200_000)
+    other = drawn(200_000, seed=1)[0]
+    for models in ([Scored(p, 0.3)], [Scored(p, 0.3), Scored(other, 0.3)]):
+        assert len(stats._few_cells(models, y).count) <= stats.CELLS * 2 * len(models)
 
 
 def close(after: NDArray[np.float64], before: NDArray[np.float64]) -> None:

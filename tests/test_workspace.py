@@ -63,6 +63,13 @@ class TestSettings:
         ]
         assert "memory_limit" in error.value.mistakes[-1].remedy
 
+    def test_an_object_store_is_refused_before_anything_begins(self, project: Path) -> None:
+        (project / "relevo.toml").write_text('lake = "s3://bucket/lake"\n')
+        with pytest.raises(ProjectError) as caught:
+            Settings.read(project)
+        said = "lake: 's3://bucket/lake' cannot be used: only folders can be used so far; write a path."
+        assert f"relevo.toml: {said}" in str(caught.value)
+
     def test_a_mistake_in_a_variable_names_the_variable(
         self, project: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -75,6 +82,36 @@ class TestSettings:
         (project / "relevo.toml").write_bytes(content)
         with pytest.raises(ProjectError, match=r"relevo.toml: .*not TOML"):
             Settings.read(project)
+
+    def test_the_ledgers_password_may_come_from_a_file(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (project / "password").write_text("p@ss/:w%rd\n")
+        monkeypatch.setenv("RELEVO_LEDGER", "postgresql+psycopg://relevo@db:5432/relevo")
+        monkeypatch.setenv("RELEVO_LEDGER_PASSWORD_FILE", "password")
+        database = Workspace.open(project).ledger._database
+        assert (database.url.password, database.url.host, database.url.port) == ("p@ss/:w%rd", "db", 5432)
+        assert "w%rd" not in database.shown
+
+    @pytest.mark.parametrize(
+        ("url", "text", "expected"),
+        [
+            ("postgresql+psycopg://relevo@db/relevo", "\n", "password: is empty"),
+            ("postgresql+psycopg://relevo@db/relevo", None, "password: is absent"),
+            ("postgresql+psycopg://relevo:s3cret@db/relevo", "x", "names a user and no password"),
+            ("postgresql+psycopg://db/relevo", "x", "names a user and no password"),
+        ],
+    )
+    def test_a_password_that_is_not_there_is_told(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch, url: str, text: str | None, expected: str
+    ) -> None:
+        if text is not None:
+            (project / "password").write_text(text)
+        monkeypatch.setenv("RELEVO_LEDGER", url)
+        monkeypatch.setenv("RELEVO_LEDGER_PASSWORD_FILE", "password")
+        with pytest.raises(WorkspaceError, match=expected) as error:
+            _ = Workspace.open(project).ledger
+        assert "s3cret" not in str(error.value)
 
 
 class TestOpen:

@@ -26,6 +26,7 @@ from relevo.asof import Asked
 from relevo.definition import load
 from relevo.online import compile_tree
 from relevo.package import ModelPackage, values
+from relevo.profile import profile
 from relevo.records import Verdict
 from relevo.register import register
 from relevo.train import TrainingSet, encoders
@@ -125,7 +126,9 @@ def _release(definition: Definition, rows: list[dict[str, str]], late: Any, fold
     golden = pack.golden_rows(
         ModelPackage.load(folder / "draft"), [Asked(request) for request in requests[:64]]
     )
-    packages.write(folder / "package", **parts, golden=golden)
+    scores = ModelPackage.load(folder / "draft").score_matrix(learned.matrix)
+    reference = profile(definition.plan.features, columns, scores)
+    packages.write(folder / "package", **parts, golden=golden, reference=reference)
     workspace = Workspace.open(definition.project.root)
     workspace.remember(definition.name)
     version = register(

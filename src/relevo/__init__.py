@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from relevo.explanation import explain
     from relevo.gate import Gate
     from relevo.lifecycle import results, run
+    from relevo.monitoring import Monitor, Retrain
     from relevo.outcomes import reviews
     from relevo.package import ModelPackage
     from relevo.population import Examples, History, Population, Recommend
@@ -42,11 +43,13 @@ _HOMES = {
     "GroupSplit": "split",
     "History": "population",
     "ModelPackage": "package",
+    "Monitor": "monitoring",
     "Population": "population",
     "Project": "project",
     "Query": "sources",
     "Recommend": "population",
     "RepeatedStratifiedSplit": "split",
+    "Retrain": "monitoring",
     "Rows": "sources",
     "StratifiedSplit": "split",
     "Table": "project",
@@ -82,11 +85,13 @@ __all__ = [
     "GroupSplit",
     "History",
     "ModelPackage",
+    "Monitor",
     "Population",
     "Project",
     "Query",
     "Recommend",
     "RepeatedStratifiedSplit",
+    "Retrain",
     "Rows",
     "StratifiedSplit",
     "Table",

@@ -1,8 +1,8 @@
 """How long to wait before another try.
 
-Waits double from half a second to a minute, each shortened by chance to at least half of it, so that
-clients which failed together do not come back together (Brooker 2015, *Exponential Backoff and Jitter*,
-"equal jitter").
+Waits double from half a second to a minute, if nothing else is said, each shortened by chance to at least
+half of it, so that clients which failed together do not come back together (Brooker 2015, *Exponential
+Backoff and Jitter*, "equal jitter").
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from email.utils import parsedate_to_datetime
 SHORTEST, LONGEST = 0.5, 60.0
 
 
-def wait(number: int) -> float:
+def wait(number: int, *, shortest: float = SHORTEST, longest: float = LONGEST) -> float:
     """Seconds to wait after the try of this number, from 1."""
-    longest = min(LONGEST, SHORTEST * 2 ** min(number - 1, 30))
-    return random.uniform(longest / 2, longest)  # noqa: S311 - chance, not secrecy
+    most = min(longest, shortest * 2 ** min(number - 1, 30))
+    return random.uniform(most / 2, most)  # noqa: S311 - chance, not secrecy
 
 
 def retry_after(value: str | None) -> float:

@@ -12,14 +12,18 @@ import os
 import re
 import shutil
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relevo import digest as digests
 from relevo import disk
 from relevo.errors import PackageError, WorkspaceError
 from relevo.texts import t
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 MANIFEST = "manifest.json"
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class Blobs:
@@ -97,6 +101,19 @@ class Blobs:
             )
         return path
 
+    def defect(self, digest: str) -> str:
+        """What makes a package unlike what was stored under this digest, file by file; empty when it is whole."""
+        path = self._package(digest)
+        if not path.is_dir():
+            return t("it is not in {root}", root=self.root)
+        return _defect(path, digest)
+
+    def digests(self) -> Iterator[str]:
+        """The digests of all blobs, packages apart."""
+        for path in sorted((self.root / "objects").glob("??/*")):
+            if _DIGEST.fullmatch(path.name):
+                yield path.name
+
     def sweep(self) -> None:
         """Remove what processes killed while storing left behind."""
         disk.sweep(self._incoming)
@@ -127,7 +144,7 @@ class Blobs:
 
 
 def _check(digest: str) -> None:
-    if not re.fullmatch("[0-9a-f]{64}", digest):
+    if not _DIGEST.fullmatch(digest):
         raise WorkspaceError(t("“{digest}” is not a SHA-256 of 64 hexadecimal digits.", digest=digest[:80]))
 
 

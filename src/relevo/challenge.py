@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 CPU = 0.2
 """The share of one processor that a shadow uses unless told otherwise."""
+ACT = "challenge"
+"""What the history of releases calls it."""
 _KEY = "key"
+
+
+class NotTriableError(LedgerError):
+    """A version cannot be tried beside the champion, or there is no champion."""
 
 
 def share_of(text: str, option: str) -> float:
@@ -40,8 +46,8 @@ def shadow(
 
     Takes the place of what is tried now. Raises ``LedgerError`` when the version cannot be tried.
     """
-    chosen = _chosen(workspace.ledger, project, version)
-    return _begin(workspace.ledger, chosen, who, why, {"mode": "shadow", "cpu": cpu})
+    chosen = triable(workspace.ledger, project, version)
+    return _begin(workspace.ledger, chosen, who, why, shadow_facts(cpu))
 
 
 def canary(
@@ -52,7 +58,7 @@ def canary(
     Takes the place of what is tried now. Raises ``LedgerError`` when the version cannot be tried,
     ``RequestError`` when the request has no such field.
     """
-    chosen = _chosen(workspace.ledger, project, version)
+    chosen = triable(workspace.ledger, project, version)
     raw = (workspace.blobs.folder(chosen.digest) / MANIFEST).read_bytes()
     request = manifests.parse(orjson.loads(raw)).request
     names = {spelling: field.name for field in request.fields for spelling in (field.name, field.alias)}
@@ -102,21 +108,25 @@ def told(found: Strategy) -> str:
     )
 
 
-def _chosen(ledger: Ledger, project: str, version: str) -> ModelVersion:
+def shadow_facts(cpu: float = CPU) -> dict[str, Any]:
+    """What the release of a shadow says of how it is tried."""
+    return {"mode": "shadow", "cpu": cpu}
+
+
+def triable(ledger: Ledger, project: str, version: str) -> ModelVersion:
+    """The version to try; raises ``NotTriableError`` when there is none, or it cannot be tried beside the champion."""
     champion = ledger.champion(project, CHAMPION)
     if champion is None:
-        raise LedgerError(t("There is no champion to try a version beside. `relevo promote` makes one."))
+        raise NotTriableError(t("There is no champion to try a version beside. `relevo promote` makes one."))
     chosen = ledger.version(project, version)
     if chosen is None:
-        raise LedgerError(
+        raise NotTriableError(
             t("There is no version {version}.", version=version) + " " + t("See `relevo versions`.")
         )
     if chosen.digest == champion.digest:
-        raise LedgerError(t("{version} is the champion. Try another beside it.", version=chosen.version))
+        raise NotTriableError(t("{version} is the champion. Try another beside it.", version=chosen.version))
     return chosen
 
 
 def _begin(ledger: Ledger, chosen: ModelVersion, who: str, why: str, facts: dict[str, Any]) -> Release:
-    return ledger.release(
-        chosen.project, CHALLENGER, chosen.version, who=who, why=why, act="challenge", facts=facts
-    )
+    return ledger.release(chosen.project, CHALLENGER, chosen.version, who=who, why=why, act=ACT, facts=facts)

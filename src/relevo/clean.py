@@ -8,12 +8,13 @@ what a cell may look like.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from relevo import casting, header, reading
+from relevo import casting, header, reading, spellings
 from relevo import digest as digests
 from relevo.casting import CleaningSQL, cleaning_query, literal
-from relevo.errors import DataError
+from relevo.errors import DataError, RelevoError
 from relevo.lake import explained, first_line
 from relevo.records import Snapshot
 from relevo.sql import quote
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CleaningSQL", "clean", "cleaning_query"]
 
-VERSION = 1
+VERSION = 2
 """Raised when the same raw rows would give other clean ones."""
 ID = f"left(_file, 16) || ':' || {reading.ROW}"
 ROWS = 1 << 40
@@ -70,19 +71,21 @@ def _clean(
     changed = version is None
     if changed:
         _bind(connection, table, contract, lake, raw)
-        _sort(connection, table, contract, where_sql)
-        refused = connection.sql(f"select *, {literal(identity)} as snapshot from refused")
-        lake.replace(aside, refused, transaction=f"quarantine:{identity}")
+        with _filtering(connection, table):
+            _sort(connection, table, contract, where_sql)
+            refused = connection.sql(f"select *, {literal(identity)} as snapshot from refused")
+            lake.replace(aside, refused, transaction=f"quarantine:{identity}")
     version_aside = lake.done(aside, f"quarantine:{identity}")
     lake.bind(connection, aside, as_="quarantined", version=version_aside)
     quarantined, reasons = _count(connection, "quarantined"), _kinds(connection)
     if quarantined > limit * raw.rows or quarantined == raw.rows:
         raise DataError(_too_many(connection, table, quarantined, raw.rows, limit, reasons))
     if version is None:
-        _check_left(connection, table, raw.rows, quarantined)
         columns = ", ".join(["_id", *(quote(field.name) for field in contract.fields)])
-        kept = connection.sql(f"select {columns} from kept")
-        version = lake.replace(name, kept, transaction=f"clean:{identity}")
+        with _filtering(connection, table):
+            _check_left(connection, table, raw.rows, quarantined)
+            kept = connection.sql(f"select {columns} from kept")
+            version = lake.replace(name, kept, transaction=f"clean:{identity}")
     lake.bind(connection, name, as_="cleaned", version=version)
     return Snapshot(
         id=identity,
@@ -130,10 +133,14 @@ def _bind(
         "_at": f"(list_position([{places}], _file) * {ROWS} + _row)",
         "_file": "_file",
         "_source": "_source",
-        "_json": f"to_json(struct_pack({packed}))",
+        "_json": "_json",
     }
+    united = spellings.united(connection, "raw", contract, columns)
+    cells = ", ".join(f"{cell} as {quote(column)}" for column, cell in united.items())
+    shown = f"* replace ({cells})" if united else "*"
+    undamaged = f"select *, to_json(struct_pack({packed})) as _json from raw where _defect is null"
     query = cleaning_query(contract, columns, table.nulls).select(
-        "(select * from raw where _defect is null)", carry
+        f"(select {shown} from ({undamaged}))", carry
     )
     connection.execute(f"create view casted as {query}")
 
@@ -212,6 +219,34 @@ def _double_fault(number: int, columns: Sequence[str], contract: Contract) -> tu
         sentence,
         literal(f"{aliases}: {t('the same as in an earlier row')}"),
     )
+
+
+@contextmanager
+def _filtering(connection: DuckDBPyConnection, table: Table) -> Iterator[None]:
+    """Say of a condition that stops at some row that it does; it is tried by itself, for the engine may not tell."""
+    import duckdb
+
+    try:
+        yield
+    except RelevoError:
+        raise
+    except Exception:
+        if table.where is not None:
+            try:
+                connection.execute("select count(*) from accepted").fetchall()
+            except duckdb.OperationalError:  # memory or disk
+                raise
+            except duckdb.Error as error:
+                what = t("the condition “{where}” of the table {table}", where=table.where, table=table.name)
+                raise DataError(
+                    t(
+                        "{what} cannot be computed for every row: {error}. Write it so that such a row gives null, with"
+                        " case when … end for example.",
+                        what=what,
+                        error=first_line(error),
+                    )
+                ) from error
+        raise
 
 
 def _find_doubles(connection: DuckDBPyConnection, number: int, columns: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Collect: the journal's complete segments into the lake's ``predictions`` and ``shadows``, exactly once.
+"""Collect: the journal's complete segments into the lake's tables of their streams, exactly once.
 
 A segment goes in whole, in one transaction of the lake that bears the segment's name, and is removed
 afterwards. Killed in between, the next collection finds the segment again, the lake knows the transaction,
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
 
-from relevo import disk
-from relevo.journal import LABELS, PREDICTIONS, SHADOWS, STREAMS, closed
+from relevo import disk, taken
+from relevo.journal import COUNTS, LABELS, PREDICTIONS, SHADOWS, STREAMS, closed, segments
 from relevo.lake import explained
 from relevo.texts import t
 
@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from relevo.workspace import Workspace
 
 DAMAGED = ".damaged"
+DAMAGED_FOLDER = "damaged"
+"""Where in the workspace damaged lines of journals are kept that are only read."""
 _LONGEST = 16 << 20  # bytes of a line that DuckDB's JSON reader takes for certain
 _BATCH = 4 << 20  # bytes of lines asked about at once, when a segment is damaged
 
 
-# The request is the last field of a line and is taken as the text that it is: reading and writing it again
-# would change numbers such as 1e5 and escapes. A line of another shape gives it as DuckDB writes it.
+# The request is the last field of a line, but for the page by which it came, and is taken as the text that it
+# is: reading and writing it again would change numbers such as 1e5 and escapes. A line of another shape gives it
+# as DuckDB writes it.
 class Stream(NamedTuple):
     """How a journal's lines become rows of a table: the table ``segment`` of ``line`` and columns."""
 
@@ -41,7 +44,7 @@ class Stream(NamedTuple):
     whole: str
     """What a row must be; others are damaged lines."""
     against: str = ""
-    """Which of the rows in ``sound`` are added to the lake's table, ``known``; all of them by default."""
+    """What of the rows in ``sound`` is added to the lake's table, ``known``; all of them by default."""
 
 
 _PREDICTIONS = r"""
@@ -49,7 +52,7 @@ create or replace temp table segment as
 with lines as (
     select
         json as line,
-        regexp_extract(json, ',\s*"request"\s*:\s*(.*)\}\s*$', 1, 's') as tail
+        regexp_extract(json, ',\s*"request"\s*:\s*(.*?)(?:,"via":"[a-z]+")?\}\s*$', 1, 's') as tail
     from read_json_objects(?, format = 'newline_delimited')
 )
 select
@@ -63,6 +66,7 @@ select
     try_cast(line ->> '$.decision' as boolean) as decision,
     line ->> '$.label' as label,
     line ->> '$.histories' as histories,
+    line ->> '$.via' as via,
     case when tail <> '' and json_valid(tail) then tail else cast(line -> '$.request' as varchar) end as request
 from lines
 """
@@ -118,16 +122,68 @@ from read_json_objects(?, format = 'newline_delimited')
 """
 _SHADOWED = """id is not null and "at" is not null and project is not null and version is not null
 and digest is not null and probability is not null and decision is not null and differs is not null"""
+_COUNTS = r"""
+create or replace temp table segment as
+select
+    json as line,
+    json ->> '$.id' as id,
+    json ->> '$.project' as project,
+    json ->> '$.source' as source,
+    json ->> '$.version' as version,
+    json ->> '$.digest' as digest,
+    cast(null as varchar) as period,
+    json ->> '$.bins' as bins,
+    try_cast(json ->> '$.size' as integer) as size,
+    try_cast(try_cast(json ->> '$.hour' as timestamptz) as timestamp) as "hour",
+    try_cast(json ->> '$.rows' as bigint) as "rows",
+    try_cast(json ->> '$.refused' as bigint) as refused,
+    try_cast(json ->> '$.failed' as bigint) as failed,
+    try_cast(json -> '$.places' as integer[]) as places,
+    try_cast(json -> '$.counts' as bigint[]) as counts
+from read_json_objects(?, format = 'newline_delimited')
+"""
+_COUNTED = """coalesce(id is not null and project is not null and source is not null and version is not null
+and digest is not null and bins is not null and size >= 0 and "hour" is not null
+and "rows" >= 0 and refused >= 0 and failed >= 0
+and len(places) = len(counts) and list_count(places) = len(places) and list_count(counts) = len(counts)
+and (len(places) = 0 or (list_min(places) >= 0 and list_max(places) < size)), false)"""
+# A segment's lines of an hour and a version become one row, whose counts are the sums.
+_SUMMED = """
+with whole as (
+    select min(id) as id, project, source, version, digest, period, bins, size, "hour",
+        cast(sum("rows") as bigint) as "rows", cast(sum(refused) as bigint) as refused,
+        cast(sum(failed) as bigint) as failed
+    from sound group by all
+), cells as (
+    select project, source, version, digest, bins, size, "hour", place, cast(sum(n) as bigint) as n
+    from (select *, unnest(places) as place, unnest(counts) as n from sound) group by all
+), lists as (
+    select project, source, version, digest, bins, size, "hour",
+        list(place order by place) as places, list(n order by place) as counts
+    from cells group by all
+)
+select whole.*, coalesce(places, []) as places, coalesce(counts, []) as counts
+from whole left join lists using (project, source, version, digest, bins, size, "hour")
+"""
 _STREAMS = {
     PREDICTIONS: Stream(_PREDICTIONS, _PREDICTED),
     LABELS: Stream(_LABELS, _LABELLED, _ANEW),
     SHADOWS: Stream(_SHADOWS, _SHADOWED),
+    COUNTS: Stream(_COUNTS, _COUNTED, _SUMMED),
 }
 
 
 def collect_all(workspace: Workspace, *, report: Callable[[str], None] | None = None) -> dict[str, int]:
     """Move the complete segments of every stream into the lake; returns how many rows that were, by stream."""
-    return {stream: collect(workspace, stream, report=report) for stream in STREAMS}
+    found = {stream: collect(workspace, stream, report=report) for stream in STREAMS}
+    if workspace.journals and all(folder.is_dir() for folder in workspace.journals):
+        taken.forget(workspace.root, {path.stem for folder in workspace.journals for path in _all(folder)})
+    return found
+
+
+def _all(folder: Path) -> Iterator[Path]:
+    for stream in STREAMS:
+        yield from segments(folder, stream)
 
 
 def collect(
@@ -138,14 +194,28 @@ def collect(
     A line that is no prediction or label (a disk gone bad, a file edited by hand) is kept aside in
     ``<segment>.damaged`` beside the journal, and ``report`` is given a sentence about it; by default it is
     logged as a warning. A label that repeats the one before it about the same prediction adds no row.
+    Segments in ``workspace.journals`` are only read: their writers remove what is marked as taken.
     """
     say = report or logging.getLogger(__name__).warning
-    if not workspace.logs.is_dir():
-        return 0
-    return sum(_move(workspace, segment, stream, say) for segment in closed(workspace.logs, stream))
+    rows = 0
+    if workspace.logs.is_dir():
+        for segment in closed(workspace.logs, stream):
+            rows += _move(workspace, segment, stream, segment.path.parent, say)
+            segment.remove()
+    for folder in workspace.journals:
+        if not folder.is_dir():
+            say(t("The journal {folder} is absent: nothing is taken from it. Is it mounted?", folder=folder))
+            continue
+        for segment in closed(folder, stream, reading=True):
+            if not taken.is_marked(workspace.root, segment.name):
+                rows += _move(workspace, segment, stream, workspace.root / DAMAGED_FOLDER, say)
+                taken.mark(workspace.root, segment.name)
+    return rows
 
 
-def _move(workspace: Workspace, segment: Segment, stream: str, say: Callable[[str], None]) -> int:
+def _move(
+    workspace: Workspace, segment: Segment, stream: str, aside: Path, say: Callable[[str], None]
+) -> int:
     rows = 0
     if segment.bytes:
         with (
@@ -153,9 +223,10 @@ def _move(workspace: Workspace, segment: Segment, stream: str, say: Callable[[st
             explained(segment.path),
             workspace.lake.connect() as connection,
         ):
-            damaged = _read(connection, segment.path, _STREAMS[stream], scratch)
+            damaged = _read(connection, _whole(segment, scratch), _STREAMS[stream], scratch)
             if damaged:
-                aside = segment.path.with_suffix(DAMAGED)
+                aside.mkdir(mode=0o700, exist_ok=True)
+                aside /= segment.name + DAMAGED
                 _keep(aside, b"".join(damaged), scratch)
                 say(
                     t(
@@ -168,8 +239,21 @@ def _move(workspace: Workspace, segment: Segment, stream: str, say: Callable[[st
             rows = len(found)
             if rows:
                 workspace.lake.append(stream, found, transaction=segment.name)
-    segment.remove()
     return rows
+
+
+def _whole(segment: Segment, scratch: Path) -> Path:
+    """A file of the segment's whole lines: itself, or a copy of them where more is in it that may not be cut off."""
+    if segment.path.stat().st_size == segment.bytes:
+        return segment.path
+    copy = scratch / "whole.jsonl"
+    with segment.path.open("rb") as source, copy.open("wb") as out:
+        left = segment.bytes
+        while left:
+            piece = source.read(min(left, _BATCH))
+            out.write(piece)
+            left -= len(piece)
+    return copy
 
 
 def _new(connection: DuckDBPyConnection, lake: Lake, stream: str) -> DuckDBPyRelation:

@@ -90,12 +90,16 @@ def publish(made: Path, final: Path) -> None:
     sync_folder(final.parent)
 
 
-def lock_file(path: Path) -> int | None:
-    """Lock ``path``, made when absent, and return its descriptor; None when another process has it."""
+def lock_file(path: Path, *, shared: bool = False) -> int | None:
+    """Lock ``path``, made when absent, and return its descriptor; None when another process has it.
+
+    Any number of processes may have it ``shared``, as long as none has it for itself.
+    """
+    how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             return None

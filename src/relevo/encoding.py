@@ -1,15 +1,16 @@
 """Encodings: feature values become float32, here and nowhere else.
 
 A text becomes the number of its level, a boolean 0 or 1, a number itself; null becomes the number the
-encoder names, or NaN. The cast from double to float32 is numpy's: round to nearest, ties to even, and
-infinity beyond the range of float32.
+encoder names, or NaN. The cast from double to float32 is the processor's: round to nearest, ties to even, and
+infinity beyond the range of float32. Of rows the array of Python's standard library makes it, of columns numpy.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -86,7 +87,7 @@ def row_encoder(encoders: Sequence[Encoder], levels: Mapping[str, Levels] | None
     ``levels`` are those of ``levels_of``, for whoever wants to know what they missed.
     """
     levels = levels_of(encoders) if levels is None else levels
-    bound: dict[str, Any] = {"array": np.array, "float32": np.float32}
+    bound: dict[str, Any] = {"array": array, "frombuffer": np.frombuffer, "float32": np.float32}
     cells = []
     for slot, encoder in enumerate(encoders):
         if encoder.type == "text":
@@ -96,7 +97,14 @@ def row_encoder(encoders: Sequence[Encoder], levels: Mapping[str, Levels] | None
             bound[f"n{slot}"] = _or_nan(encoder.null)
             cells.append(f"n{slot} if v{slot} is None else v{slot}")
     names = "".join(f"v{slot}, " for slot in range(len(encoders)))
-    code = f"def encode(rows):\n    return array([({', '.join(cells)},) for ({names}) in rows], float32)\n"
+    code = (
+        "def encode(rows):\n"
+        "    flat = []\n"
+        "    put = flat.extend\n"
+        f"    for ({names}) in rows:\n"
+        f"        put(({', '.join(cells)},))\n"
+        f"    return frombuffer(array('f', flat), float32).reshape(-1, {len(encoders)})\n"
+    )
     exec(compile(code, "<encoders>", "exec"), bound)  # noqa: S102 - slot numbers only, see above
     encode: Callable[[Sequence[Row]], NDArray[np.float32]] = bound["encode"]
     return encode
@@ -104,8 +112,7 @@ def row_encoder(encoders: Sequence[Encoder], levels: Mapping[str, Levels] | None
 
 def encode_rows(encoders: Sequence[Encoder], rows: Sequence[Row]) -> NDArray[np.float32]:
     """Encode n feature tuples as an (n, k) matrix."""
-    with np.errstate(over="ignore"):
-        return row_encoder(encoders)(rows)
+    return row_encoder(encoders)(rows)
 
 
 def encode_columns(encoders: Sequence[Encoder], columns: Mapping[str, Any]) -> NDArray[np.float32]:
@@ -125,9 +132,18 @@ def encode_columns(encoders: Sequence[Encoder], columns: Mapping[str, Any]) -> N
     return matrix
 
 
+def is_masked(column: Any) -> TypeGuard[np.ma.MaskedArray[Any, Any]]:
+    """Whether this is a masked array; asking plain arrays would import ``numpy.ma``, which takes 10 MB."""
+    return (
+        isinstance(column, np.ndarray)
+        and type(column) is not np.ndarray
+        and isinstance(column, np.ma.MaskedArray)
+    )
+
+
 def _text(encoder: Encoder, column: Any) -> NDArray[np.float64]:
     numbers = Levels(encoder)
-    if isinstance(column, np.ma.MaskedArray):
+    if is_masked(column):
         column = [
             None if hidden else value
             for value, hidden in zip(column.data, np.ma.getmaskarray(column), strict=True)
@@ -137,7 +153,7 @@ def _text(encoder: Encoder, column: Any) -> NDArray[np.float64]:
 
 def _number(encoder: Encoder, column: Any) -> NDArray[np.float64]:
     null = _or_nan(encoder.null)
-    if isinstance(column, np.ma.MaskedArray):
+    if is_masked(column):
         return np.where(np.ma.getmaskarray(column), null, column.data.astype(np.float64))
     if isinstance(column, np.ndarray) and column.dtype != object:
         return column.astype(np.float64)

@@ -8,8 +8,11 @@ RelevoError
 │   └── ParityError   training, batch and online paths disagree
 ├── RequestError      a request to predict breaks the contract
 ├── LedgerError       a record is missing, or the chain of releases does not verify
+│   └── UnknownRunError  there is no such run
 ├── WorkspaceError    the workspace is locked, read-only, full, or absent
 ├── ServiceError      a service refused a request, or did not answer it
+├── DeliveryError     a channel did not take a message
+├── TrackingError     MLflow is away, or did not take what it was told
 ├── LoadTestError     a load test cannot be made as it was asked for
 └── ExtraMissingError      an optional part is not installed
 """
@@ -77,6 +80,10 @@ class LedgerError(RelevoError):
     """A record is missing, or the chain of releases does not verify."""
 
 
+class UnknownRunError(LedgerError):
+    """The ledger has no such run."""
+
+
 class WorkspaceError(RelevoError):
     """The workspace is locked, read-only, full, or absent."""
 
@@ -104,6 +111,29 @@ class ServiceError(RelevoError):
         self.detail = detail
         self.problems = tuple(problems)
         self.correlation_id = correlation_id
+        super().__init__(message)
+
+
+class DeliveryError(RelevoError):
+    """A channel did not take a message. The text holds no secret.
+
+    ``refused`` says that this message will not be taken at another try; ``wait`` is the least seconds before one.
+    """
+
+    def __init__(self, message: str, *, refused: bool = False, wait: float = 0.0) -> None:
+        self.refused = refused
+        self.wait = wait
+        super().__init__(message)
+
+
+class TrackingError(RelevoError):
+    """MLflow is away, or did not take what it was told. The text holds no secret.
+
+    ``refused`` says that the same will not be taken at another try.
+    """
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        self.refused = refused
         super().__init__(message)
 
 

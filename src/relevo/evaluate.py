@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from relevo.train.data import TrainingSet
 
-VERSION = 2
+VERSION = 3
 """Raised when the same inputs would give another evaluation."""
 BINS = 10
 ALWAYS_YES = "always-yes"
@@ -98,7 +98,8 @@ class Evaluation:
 class Paired:
     """Challenger minus champion on the same rows, turned so that more is better.
 
-    ``worse(margin)`` is the share of resamples in which the challenger is worse by more than ``margin``.
+    ``worse(margin)`` is the share of resamples in which the challenger is worse by more than ``margin``;
+    ``rarer`` of the rows are of the rarer class, 0 where that was not kept.
     """
 
     metric: str
@@ -106,6 +107,7 @@ class Paired:
     challenger: float
     difference: Interval
     samples: NDArray[np.float64]
+    rarer: int = 0
 
     def worse(self, margin: float) -> float:
         """P(challenger < champion - margin), from 0 to 1."""
@@ -119,6 +121,7 @@ class Paired:
             "challenger": self.challenger,
             "difference": _numbers(self.difference),
             "samples": [None if np.isnan(value) else value for value in self.samples.tolist()],
+            "rarer": self.rarer,
         }
 
     @classmethod
@@ -213,6 +216,7 @@ def paired(
         challenger=after,
         difference=stats.interval(sign * (after - before), samples),
         samples=samples,
+        rarer=int(min(truth.sum(), (~truth).sum())),
     )
 
 

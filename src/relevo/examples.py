@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from relevo import digest as digests
-from relevo import parts
+from relevo import durations, parts
 from relevo.errors import DataError, RelevoError
 from relevo.lake import first_line
 from relevo.records import Snapshot
@@ -53,13 +53,35 @@ class Examples:
     columns: Mapping[str, Any]
 
 
-def make(definition: Definition, lake: Lake, tables: Mapping[str, Snapshot]) -> Snapshot:
+def make(
+    definition: Definition,
+    lake: Lake,
+    tables: Mapping[str, Snapshot],
+    *,
+    window: str = "",
+    without: Sequence[str] = (),
+) -> Snapshot:
     """Make the examples from snapshots of the clean tables and the histories, by name.
 
-    Raises ``DataError`` when there are none.
+    With a ``window`` (``180d``) only of rows of that time before the newest; ``without`` are the pieces that are
+    withheld. Raises ``DataError`` when there are none.
     """
     name = f"examples/{definition.name}"
-    identity = digests.of_json(
+    identity = snapshot_id(definition, tables, window=window, without=without)
+    with bound(definition, lake, tables) as connection:
+        with _computing(t("the target")):
+            _assign(definition, connection, window, without)
+        rows = _count(connection)
+        with _computing(definition.project.features):
+            version = lake.replace(name, _stream(definition, connection), transaction=f"examples:{identity}")
+    return Snapshot(id=identity, table=name, version=version, rows=rows)
+
+
+def snapshot_id(
+    definition: Definition, tables: Mapping[str, Snapshot], *, window: str = "", without: Sequence[str] = ()
+) -> str:
+    """Digest of all that the examples depend on."""
+    return digests.of_json(
         {
             "clean": {table: snapshot.id for table, snapshot in tables.items()},
             "request": definition.request.to_json(),
@@ -68,15 +90,11 @@ def make(definition: Definition, lake: Lake, tables: Mapping[str, Snapshot]) -> 
             "target": definition.target_sql,
             "split": repr(definition.project.split),
             "version": VERSION,
+            **({"known_at": known_at} if (known_at := definition.project.target.known_at) else {}),
+            **({"window": window} if window else {}),
+            **({"without": sorted(without)} if without else {}),
         }
     )
-    with bound(definition, lake, tables) as connection:
-        with _computing(t("the target")):
-            _assign(definition, connection)
-        rows = _count(connection)
-        with _computing(definition.project.features):
-            version = lake.replace(name, _stream(definition, connection), transaction=f"examples:{identity}")
-    return Snapshot(id=identity, table=name, version=version, rows=rows)
 
 
 @contextmanager
@@ -124,7 +142,9 @@ def _computing(what: str) -> Iterator[None]:
         ) from error
 
 
-def _assign(definition: Definition, connection: DuckDBPyConnection) -> None:
+def _assign(
+    definition: Definition, connection: DuckDBPyConnection, window: str, without: Sequence[str]
+) -> None:
     project = definition.project
     time = definition.examples.event_time
     group = project.split.by if isinstance(project.split, GroupSplit) else None
@@ -144,6 +164,11 @@ def _assign(definition: Definition, connection: DuckDBPyConnection) -> None:
                {asked} as _asked
         from clean where ({definition.target_sql}) is not null order by _time, _id"""
     )
+    if without:
+        connection.execute("delete from labelled where split_part(_id, ':', 1) in ?", [list(without)])
+    if window:
+        old = "_time <= (select max(_time) from labelled) - cast(? as interval)"
+        connection.execute(f"delete from labelled where {old}", [durations.parse(window)])
     read = connection.execute("select * from labelled").fetchnumpy()
     target = np.asarray(read["_target"], bool)
     if not len(target):

@@ -36,6 +36,17 @@ def match(contract: Contract, columns: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def spelled_twice(contract: Contract, columns: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Map field names to their two columns, the alias's first, where there is one of the name too."""
+    known = {fold(column): column for column in columns}
+    pairs = {field.name: (fold(field.alias), fold(field.name)) for field in contract.fields}
+    return {
+        field: (known[alias], known[name])
+        for field, (alias, name) in pairs.items()
+        if alias != name and alias in known and name in known
+    }
+
+
 def check(
     contract: Contract, columns: Sequence[str], *, place: str, forbid: bool | None = None
 ) -> dict[str, str]:

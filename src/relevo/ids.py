@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
+
+from relevo import clock
 
 
 def uuid7() -> str:
     """Make a new id as 36 characters; ids made later sort later, to the millisecond."""
-    milliseconds = time.time_ns() // 1_000_000
+    milliseconds = clock.nanoseconds() // 1_000_000
     random = int.from_bytes(os.urandom(10), "big")
     value = (
         (milliseconds << 80)

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from relevo import disk
+from relevo import clock, disk
 from relevo.errors import WorkspaceError
 from relevo.ids import uuid7
 from relevo.texts import t
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
 
-PREDICTIONS, LABELS, SHADOWS = "predictions", "labels", "shadows"
-STREAMS = (PREDICTIONS, LABELS, SHADOWS)
-"""What a service logs, and what a shadow answers; each is a table of the lake."""
+PREDICTIONS, LABELS, SHADOWS, COUNTS = "predictions", "labels", "shadows", "counts"
+STREAMS = (PREDICTIONS, LABELS, SHADOWS, COUNTS)
+"""What a service logs and counts, and what a shadow answers; each is a table of the lake."""
 _SUFFIX, _NASCENT = ".jsonl", ".nascent"
 _TAIL = 1 << 16
+_QUARTER = 900.0  # seconds: hours of all time zones begin with one
 _GATHER = 0.05  # seconds that lines wait for others to be flushed with; the disk has the same again
 _log = logging.getLogger(__name__)
 
@@ -38,8 +39,9 @@ _log = logging.getLogger(__name__)
 class Journal:
     """Appends lines to the open segment. Made by ``Journal.open``; may be shared by threads, not by a fork.
 
-    A segment begins with the first line written, and ends when it has ``max_bytes``, when it is
-    ``max_seconds`` old at the next ``write`` or ``roll``, and at ``close``. It is locked until it was flushed.
+    A segment begins with the first line written, and ends when it has ``max_bytes``, when it is ``max_seconds`` old
+    or its quarter of an hour (of ``relevo.clock``) is over at the next ``write`` or ``roll``, and at ``close``. It is
+    locked until it was flushed.
     """
 
     def __init__(self, folder: Path, stream: str, *, max_bytes: int, max_seconds: float) -> None:
@@ -91,13 +93,18 @@ class Journal:
                 self._flusher.wake.set()
 
     def roll(self) -> None:
-        """End the open segment if it is old enough, so that it can be collected though nothing more is written."""
+        """End the open segment if it is due, so that it can be collected though nothing more is written."""
         with self._lock:
             old = self._descriptor >= 0 and time.monotonic() >= self._until
             if old:
                 self._end()
         if old:
             self._flusher.flush()
+
+    def end(self) -> None:
+        """End the open segment, if any, soon: the thread that flushes it closes it too."""
+        with self._lock:
+            self._end()
 
     def close(self) -> None:
         """End the open segment; nothing can be written afterwards."""
@@ -123,7 +130,8 @@ class Journal:
         self._end()
         with disk.explained(self._folder):
             self._descriptor = self._flusher.open = _begin(self._folder, self._stream)
-        self._until = time.monotonic() + self._max_seconds
+        left = clock.real(_QUARTER - clock.seconds() % _QUARTER)
+        self._until = time.monotonic() + min(self._max_seconds, left)
         self._flusher.start()
 
     def _end(self) -> None:
@@ -260,20 +268,23 @@ def segments(folder: Path, stream: str = PREDICTIONS) -> list[Path]:
     return sorted(folder.glob(f"{stream}-*{_SUFFIX}"))
 
 
-def closed(folder: Path, stream: str = PREDICTIONS) -> Generator[Segment]:
-    """Hand out a stream's complete segments, oldest first; no other process is given the same meanwhile."""
-    for nascent in folder.glob(f"{stream}-*{_NASCENT}"):
+def closed(folder: Path, stream: str = PREDICTIONS, *, reading: bool = False) -> Generator[Segment]:
+    """Hand out a stream's complete segments, oldest first; no other process is given the same meanwhile.
+
+    With ``reading`` nothing in the folder is touched: a last line without its newline is left, and not counted.
+    """
+    for nascent in () if reading else folder.glob(f"{stream}-*{_NASCENT}"):
         _bury(nascent)
     for path in segments(folder, stream):
         with disk.explained(path):
             try:
-                descriptor = os.open(path, os.O_RDWR)
+                descriptor = os.open(path, os.O_RDONLY if reading else os.O_RDWR)
             except FileNotFoundError:
                 continue
         try:
             if _take(descriptor) and disk.is_named(descriptor, path):
                 with disk.explained(path):
-                    segment = Segment(path, _cut(descriptor))
+                    segment = Segment(path, _whole(descriptor) if reading else _cut(descriptor))
                 yield segment
         finally:
             os.close(descriptor)
@@ -300,13 +311,19 @@ def _bury(nascent: Path) -> None:
 
 def _cut(descriptor: int) -> int:
     """Cut off a last line without a newline, and return the size left."""
-    size = end = os.fstat(descriptor).st_size
+    end = _whole(descriptor)
+    if end < os.fstat(descriptor).st_size:
+        os.ftruncate(descriptor, end)
+    return end
+
+
+def _whole(descriptor: int) -> int:
+    """Bytes of the lines that have a newline."""
+    end = os.fstat(descriptor).st_size
     while end > 0:
         start = max(0, end - _TAIL)
         newline = os.pread(descriptor, end - start, start).rfind(b"\n")
         end = start + newline + 1 if newline >= 0 else start
         if newline >= 0:
             break
-    if end < size:
-        os.ftruncate(descriptor, end)
     return end

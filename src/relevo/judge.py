@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relevo.evaluate import ALWAYS_YES
-from relevo.gate import LOWER_IS_BETTER
+from relevo.gate import ENOUGH, LOWER_IS_BETTER
 from relevo.records import Reason, Verdict
 from relevo.texts import t
 
@@ -128,6 +128,7 @@ def _champion(gate: Gate, paired: Paired | None) -> Reason:
         "margin": gate.margin,
         "worse": worse,
         "allowed": round(1 - gate.confidence, 12),
+        "rarer": paired.rarer,
     }
     passed = worse <= 1 - gate.confidence
     text = (
@@ -143,6 +144,13 @@ def _champion(gate: Gate, paired: Paired | None) -> Reason:
             **_shown(figures),
         )
     )
+    if 0 < paired.rarer < ENOUGH:
+        caution = t(
+            "Only {rarer} rows of the rarer class are compared: a worse model passes more often than the {allowed}"
+            " say.",
+            **_shown(figures),
+        )
+        text = f"{text} {caution}"
     return Reason(check="champion", passed=passed, text=text, figures=figures)
 
 

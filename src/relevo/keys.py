@@ -11,10 +11,11 @@ import hmac
 import os
 import re
 from base64 import urlsafe_b64encode
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from relevo import clock
 from relevo.records import ApiKey
+from relevo.texts import t
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,11 +39,31 @@ def create(
     concurrency: int | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key: the record to keep, and the text to hand over, which nothing can show again."""
-    moment = datetime.now(UTC)
-    identity, secret, salt = os.urandom(8).hex(), os.urandom(32), os.urandom(16)
+    shown = urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
+    text = f"rlv_{os.urandom(8).hex()}_{shown}"
+    made = of(text, project, name, scopes, who=who, expires=expires, rate=rate, concurrency=concurrency)
+    return made, text
+
+
+def of(
+    text: str,
+    project: str,
+    name: str,
+    scopes: Iterable[str],
+    *,
+    who: str,
+    expires: timedelta | None,
+    rate: float | None = None,
+    concurrency: int | None = None,
+) -> ApiKey:
+    """The record to keep of a key that was made elsewhere; raises ``ValueError`` when ``text`` is none."""
+    found = split(text)
+    if found is None:
+        raise ValueError(t("a key reads rlv_, 16 hexadecimal digits, _ and 43 letters, digits, - or _"))
+    identity, shown = found
+    moment, salt = clock.now(), os.urandom(16)
     method = f"scrypt:{_N}:{_R}:{_P}"
-    shown = urlsafe_b64encode(secret).decode().rstrip("=")
-    record = ApiKey(
+    return ApiKey(
         project=project,
         id=identity,
         name=name,
@@ -56,7 +77,6 @@ def create(
         created_at=moment.isoformat(timespec="microseconds"),
         expires_at=(moment + expires).isoformat(timespec="microseconds") if expires is not None else "",
     )
-    return record, f"rlv_{identity}_{shown}"
 
 
 def split(text: str) -> tuple[str, str] | None:

@@ -83,7 +83,7 @@ def _keyed(keys: list[str], request: Contract) -> str:
     """Labels whose key has just these fields, with the prediction that each is of."""
     known = {field.alias: field for field in request.fields}
     label, asked = (
-        f"to_json([{', '.join(_cell(source, key, known.get(key)) for key in keys)}])"
+        f"to_json([{', '.join(cell(source, key, known.get(key)) for key in keys)}])"
         for source in ('l."key"', "p.request")
     )
     same = " and ".join(f'json_exists(l."key", {literal(_pointer(key))})' for key in keys)
@@ -99,8 +99,8 @@ def _keyed(keys: list[str], request: Contract) -> str:
     """
 
 
-def _cell(source: str, key: str, field: Field | None) -> str:
-    """A field's value as text, the same for every way in which a client may write it."""
+def cell(source: str, key: str, field: Field | None) -> str:
+    """SQL of a request's field as text, the same for every way in which a client may write it."""
     spelled = [key] if field is None else list(dict.fromkeys((field.alias, field.name)))
     found = ", ".join(f"json_extract_string({source}, {literal(_pointer(name))})" for name in spelled)
     kind = "VARCHAR" if field is None else SQL_TYPES[field.type]

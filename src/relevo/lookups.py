@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from relevo import clock
 from relevo import digest as digests
 from relevo.errors import PackageError
 from relevo.keyed import FORMAT, KeyedFile
 from relevo.texts import t
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from relevo.ledger import Ledger
@@ -33,16 +34,22 @@ def place(folder: Path, made: Materialisation) -> Path:
     return folder / f"{made.sha256}{SUFFIX}"
 
 
-def fact(ledger: Ledger, project: str, history: Mapping[str, Any]) -> Materialisation | None:
-    """The newest materialisation of a manifest's entry; None when there is none."""
-    return ledger.materialisation(project, str(history["name"]), str(history["shape"]), layout(history))
+def known(
+    ledger: Ledger, project: str, histories: Sequence[Mapping[str, Any]]
+) -> list[Materialisation | None]:
+    """The newest materialisation of each of a manifest's entries as of one moment; None where there is none."""
+    asked = [(str(one["name"]), str(one["shape"]), layout(one)) for one in histories]
+    return ledger.newest(project, asked)
 
 
 def facts(ledger: Ledger, package: ModelPackage) -> dict[str, Materialisation]:
-    """The newest materialisation of each of a package's histories; raises ``PackageError`` when there is none."""
+    """The newest materialisation of each of a package's histories, so that those of two runs are never mixed.
+
+    Raises ``PackageError`` when there is none.
+    """
     found = {}
-    for history in package.histories:
-        made = fact(ledger, package.manifest.project, history)
+    newest = known(ledger, package.manifest.project, package.histories)
+    for history, made in zip(package.histories, newest, strict=True):
         if made is None:
             raise PackageError(
                 t(
@@ -76,7 +83,7 @@ def age(made: Materialisation) -> float | None:
     """
     if not made.newest:
         return None
-    here = datetime.now(UTC).astimezone().replace(tzinfo=None)
+    here = clock.now().astimezone().replace(tzinfo=None)
     return (here - datetime.fromisoformat(made.newest)).total_seconds()
 
 

@@ -14,7 +14,7 @@ from math import sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-from relevo import casting, header, reading
+from relevo import casting, header, reading, spellings
 from relevo.lake import explained
 from relevo.sql import quote
 
@@ -49,12 +49,14 @@ def count(table: Table, contract: Contract, lake: Lake, raw: Snapshot) -> list[C
     columns = [name for name in lake.columns(raw.table) if name not in reading.RESERVED]
     found = header.match(contract, columns)
     names = [name for name in contract.names if name in found]
-    empty = [casting.null_sql(quote(found[name]), table.nulls) for name in names]
     condition = reading.in_force(table.source, [content for _, content in raw.files])
     connection = lake.connect()
     try:
         with explained(lake.scratch):
             lake.bind(connection, raw.table, as_="raw", version=raw.version)
+            united = spellings.united(connection, "raw", contract, columns)
+            cells = [united.get(found[name], quote(found[name])) for name in names]
+            empty = [casting.null_sql(cell, table.nulls) for cell in cells]
             rows = connection.execute(
                 f"""select {", ".join(["_file", _batch(lake, raw), "count(*)", *map(_times, empty)])}
                 from raw where {condition} and _defect is null

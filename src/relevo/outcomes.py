@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from relevo import review as reviewing
 from relevo.casting import SQL_TYPES
 from relevo.ids import uuid7
 from relevo.lake import explained, literal, running
+from relevo.performance import Answered
 from relevo.records import now
 from relevo.scores import PERIOD, table_of
 from relevo.sql import quote
@@ -22,7 +24,7 @@ from relevo.texts import t
 from relevo.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from duckdb import DuckDBPyConnection
@@ -90,10 +92,29 @@ def judge(
     if not set(definition.request.names) <= set(lake.columns(scores)):
         tell(t("The request has other fields than its former scores, which cannot be judged any more."))
         return 0
+    with _opened(definition, lake, clean) as connection:
+        before = {row["period"]: row["identity"] for row in read(lake, definition.name)}
+        periods = _periods(connection)
+        fresh = [period for period in periods if before.get(period.name) != period.identity]
+        for period in fresh:
+            found = _judge(connection, definition, period)
+            _record(lake, connection, definition.name, period, found)
+            tell(told(found))
+    return len(fresh)
+
+
+@contextmanager
+def _opened(
+    definition: Definition, lake: Lake, clean: Mapping[str, Snapshot]
+) -> Iterator[DuckDBPyConnection]:
+    """Open a connection that sees the scores as ``_scores`` and what happened as ``_outcomes``."""
+    outcomes, wanted = definition.outcomes, definition.project.population
+    assert outcomes is not None
+    assert wanted is not None
     with explained(lake.root), lake.connect() as connection:
         for name, snapshot in clean.items():
             lake.bind(connection, snapshot.table, as_=name, version=snapshot.version)
-        lake.bind(connection, scores, as_="_scores")
+        lake.bind(connection, table_of(definition.name), as_="_scores")
         fields = definition.request.fields
         listed = ", ".join(
             f"cast({quote(field.name)} as {SQL_TYPES[field.type]}) as {quote(field.name)}" for field in fields
@@ -103,14 +124,44 @@ def judge(
                 f"create temp table _outcomes as select distinct {listed},"
                 f" cast({quote(wanted.time)} as timestamp) as {quote(TIME)} from (\n{outcomes.sql}\n)"
             )
-        before = {row["period"]: row["identity"] for row in read(lake, definition.name)}
-        periods = _periods(connection)
-        fresh = [period for period in periods if before.get(period.name) != period.identity]
-        for period in fresh:
-            found = _judge(connection, definition, period)
-            _record(lake, connection, definition.name, period, found)
-            tell(told(found))
-    return len(fresh)
+        yield connection
+
+
+def answered(
+    definition: Definition, lake: Lake, clean: Mapping[str, Snapshot]
+) -> Iterator[tuple[str, datetime, str, Answered]]:
+    """The scores of each period in order of time, with what happened: its name, time, version and rows.
+
+    ``outcome`` is unknown throughout a period that no outcome has followed yet. Outcomes that were not in the
+    population have no score and are in no window; ``judge`` counts them as missed. Segments are the slices. One
+    period's rows are in memory at a time. Without outcomes or scores, or when the request has other fields than
+    these, there are none.
+    """
+    scores = table_of(definition.name)
+    if definition.outcomes is None or definition.project.population is None or not lake.exists(scores):
+        return
+    if not set(definition.request.names) <= set(lake.columns(scores)):
+        return
+    with _opened(definition, lake, clean) as connection:
+        periods = connection.execute(
+            f"""select {PERIOD}, any_value({TIME}), any_value(_version),
+                any_value({TIME}) <= (select max({TIME}) from _outcomes)
+            from _scores group by {PERIOD} order by 2"""
+        ).fetchall()
+        for name, time, version, came in periods:
+            rows, segments = _rows(connection, definition, name)
+            happened = np.asarray(rows["_truth"], np.float64)
+            yield (
+                name,
+                time,
+                version,
+                Answered(
+                    probability=np.asarray(rows["_probability"], np.float64),
+                    decision=np.asarray(rows["_positive"], bool),
+                    outcome=happened if came else np.full(len(happened), np.nan),
+                    slices={one: rows[f"_segment_{one}"].tolist() for one in segments},
+                ),
+            )
 
 
 def _periods(connection: DuckDBPyConnection) -> list[_Period]:
@@ -135,18 +186,8 @@ def _periods(connection: DuckDBPyConnection) -> list[_Period]:
 
 
 def _judge(connection: DuckDBPyConnection, definition: Definition, period: _Period) -> dict[str, Any]:
-    population = definition.project.population
-    assert population is not None
-    known = {row[0] for row in connection.execute("describe _scores").fetchall()}
-    segments = [name for name in population.segments if name in known and name != population.time]
-    same = " and ".join(
-        f"o.{quote(name)} is not distinct from s.{quote(name)}" for name in (*definition.request.names, TIME)
-    )
-    shown = "".join(f", s.{quote(name)} as {quote(f'_segment_{name}')}" for name in segments)
-    rows = connection.execute(
-        f"""select s._probability, s._positive, s._naive, o.{TIME} is not null as _truth{shown}
-        from _scores s left join _outcomes o on {same} where s.{PERIOD} = {literal(period.name)}"""
-    ).fetchnumpy()
+    rows, segments = _rows(connection, definition, period.name)
+    same = _same(definition)
     ((missed,),) = connection.execute(
         f"""select count(*) from _outcomes o where o.{TIME} = ? and not exists
         (select 1 from _scores s where s.{PERIOD} = {literal(period.name)} and {same})""",
@@ -176,6 +217,29 @@ def _judge(connection: DuckDBPyConnection, definition: Definition, period: _Peri
             for name, values in apart.items()
         },
     }
+
+
+def _rows(
+    connection: DuckDBPyConnection, definition: Definition, period: str
+) -> tuple[dict[str, Any], list[str]]:
+    """The scores of a period beside what happened, as columns, and the names of its segments."""
+    population = definition.project.population
+    assert population is not None
+    known = {row[0] for row in connection.execute("describe _scores").fetchall()}
+    segments = [name for name in population.segments if name in known and name != population.time]
+    shown = "".join(f", s.{quote(name)} as {quote(f'_segment_{name}')}" for name in segments)
+    rows = connection.execute(
+        f"""select s._probability, s._positive, s._naive, o.{TIME} is not null as _truth{shown}
+        from _scores s left join _outcomes o on {_same(definition)} where s.{PERIOD} = {literal(period)}"""
+    ).fetchnumpy()
+    return rows, segments
+
+
+def _same(definition: Definition) -> str:
+    """SQL: the outcome ``o`` is of what the score ``s`` is of."""
+    return " and ".join(
+        f"o.{quote(name)} is not distinct from s.{quote(name)}" for name in (*definition.request.names, TIME)
+    )
 
 
 def _record(

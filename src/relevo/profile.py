@@ -17,15 +17,23 @@ if TYPE_CHECKING:
 
     from relevo.sql import Column
 
+VERSION = 3
+"""Raised when the same rows would give another profile."""
 QUANTILES = 10
 LEVELS = 20
 SCORE_BINS = 20
 
 
 def profile(
-    features: Sequence[Column], columns: Mapping[str, Any], score: NDArray[np.float64]
+    features: Sequence[Column],
+    columns: Mapping[str, Any],
+    score: NDArray[np.float64],
+    pairs: Sequence[tuple[str, str]] = (),
 ) -> dict[str, Any]:
-    """Count each feature's values over its bins, and ``score`` over equal bins from 0 to 1."""
+    """Count each feature's values over its bins, and ``score`` over equal bins from 0 to 1 and between its quantiles.
+
+    ``pairs`` are features that are to be counted together later.
+    """
     found = {column.name: _feature(column, columns[column.name]) for column in features}
     edges = np.linspace(0, 1, SCORE_BINS + 1)
     counts = np.histogram(score, edges)[0].tolist()
@@ -36,7 +44,9 @@ def profile(
             "counts": counts,
             "rows": len(score),
             "mean": float(score.mean()),
+            "quantiles": _number(score),
         },
+        "pairs": [list(pair) for pair in pairs],
     }
 
 
@@ -55,15 +65,24 @@ def _feature(column: Column, values: Any) -> dict[str, Any]:
         }
     if not len(known):
         return {"type": column.type, "edges": [], "counts": [0], "null": nulls}
+    return {"type": column.type, **_number(known), "null": nulls}
+
+
+def _number(known: NDArray[np.float64]) -> dict[str, Any]:
+    """Cut numbers at their quantiles, count them, and give their range."""
     finite = known[np.isfinite(known)]
-    edges = (
-        np.unique(np.quantile(finite, np.linspace(0, 1, QUANTILES + 1)[1:-1]))
-        if len(finite)
-        else np.array([])
-    )
+    edges = _edges(finite) if len(finite) else np.array([])
     places = np.searchsorted(edges, known, side="right")
     counted = np.bincount(places, minlength=len(edges) + 1).tolist()
-    return {"type": column.type, "edges": edges.tolist(), "counts": counted, "null": nulls}
+    found = {"edges": edges.tolist(), "counts": counted}
+    return found | {"min": float(finite.min()), "max": float(finite.max())} if len(finite) else found
+
+
+def _edges(finite: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The quantiles; a value that is several of them, such as zero of a count, has a bin of its own."""
+    values, times = np.unique(np.quantile(finite, np.linspace(0, 1, QUANTILES + 1)[1:-1]), return_counts=True)
+    found: NDArray[np.float64] = np.unique(np.append(values, np.nextafter(values[times > 1], np.inf)))
+    return found
 
 
 def _levels(values: Any) -> dict[str, Any]:

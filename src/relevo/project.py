@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from relevo.candidates import Tuning
 from relevo.decisions import BestThreshold
 from relevo.gate import Gate
+from relevo.monitoring import Monitor, Retrain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +70,8 @@ class Project:
     The first table without a key gives the examples, unless ``examples`` is a query that makes them: its
     rows are what the model learns from, and it holds the request's fields beside what is known only
     afterwards. ``history`` lists what ``features.sql`` may join as of each example's time. ``population``
-    is what a batch run scores, ``decision`` how probabilities become decisions, ``recommend`` what the
+    is what a batch run scores, ``monitor`` how it is watched, ``retrain`` when it is renewed by itself (never, by
+    default), ``decision`` how probabilities become decisions, ``recommend`` what the
     service recommends. ``max_quarantined`` is the share of refused rows at which a run stops. ``root`` is
     the folder it was loaded from.
     """
@@ -89,6 +91,8 @@ class Project:
     metric: str = "f1"
     tuning: Tuning = field(default_factory=Tuning)
     gate: Gate = field(default_factory=Gate)
+    monitor: Monitor = field(default_factory=Monitor)
+    retrain: Retrain | None = None
     cases: str | None = None
     max_quarantined: float = 0.05
     description: str = ""

@@ -6,8 +6,9 @@ Times are ISO 8601 texts in UTC with microseconds; durations are seconds; sizes 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from relevo import clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,7 @@ WITHDRAW = "withdraw"
 
 def now() -> str:
     """The time now, as records write it."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
+    return clock.now().isoformat(timespec="microseconds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,10 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One walk to a release. ``status``: ``running``, ``released``, ``refused``, ``unchanged`` or ``failed``."""
+    """One walk to a release, or only to what is new.
+
+    ``status`` is ``running``, ``failed``, ``released``, ``refused``, ``unchanged`` or ``watched``.
+    """
 
     id: str
     project: str
@@ -228,3 +232,158 @@ class ApiKey:
     expires_at: str
     """Empty when it does not expire."""
     revoked_at: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """One interval watched, or one batch of rows: what was seen in it, and what that says.
+
+    A window looked at again, since labels came late, is a window of its own with a greater ``number``.
+    """
+
+    project: str
+    source: str
+    """``requests`` (what the service answered), ``arrivals`` (new labelled rows) or ``scores`` (batch runs)."""
+    unit: str
+    """``hour``, ``day``, ``week`` or ``batch``."""
+    name: str
+    """When it began, as a local date or time; of a batch its name."""
+    began_at: str
+    ended_at: str
+    version: str
+    """The version that is watched."""
+    rows: int
+    inputs: str
+    """Digest of what the window was made of."""
+    figures: Mapping[str, Any]
+    findings: tuple[Mapping[str, Any], ...]
+    """What tells against the version or its data, worst first; see ``watching``."""
+    made_at: str
+    number: int = 0
+    """Rises with each that is recorded; 0 before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """Something a person should know. Its state is what its newest event says; see ``AlertEvent``."""
+
+    id: str
+    project: str
+    signal: str
+    """What it is about; one alert is open for a signal at a time: ``nulls:payer_code``, ``loss``."""
+    severity: str
+    """``page`` (the model's quality, or nothing works), ``warn`` (the data), ``note`` (good to know)."""
+    title: str
+    text: str
+    evidence: Mapping[str, Any]
+    opened_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertEvent:
+    """What happened to an alert; ``alarm.Alarm`` says what follows from it.
+
+    ``event``: ``opened``, ``again``, ``quiet`` (a window without it), ``acknowledged``, ``escalated`` or ``resolved``.
+    """
+
+    alert: str
+    number: int
+    at: str
+    event: str
+    who: str
+    text: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """A message about an alert's event that a channel is to carry. ``status``: ``waiting``, ``sent`` or ``failed``."""
+
+    id: str
+    project: str
+    alert: str
+    """Empty for a message that is about no alert."""
+    event: int
+    channel: str
+    message: Mapping[str, Any]
+    status: str
+    due_at: str
+    tries: int = 0
+    error: str = ""
+    sent_at: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What was decided about renewal, and why.
+
+    ``action`` is ``retrain``, ``quarantine``, ``note``, ``wait`` or ``roll back``.
+    """
+
+    id: str
+    project: str
+    at: str
+    cause: str
+    """``broken data``, ``drift``, ``loss``, ``fresh version``, ``no labels`` or ``explained``."""
+    action: str
+    text: str
+    evidence: Mapping[str, Any]
+    window: int = 0
+    alert: str = ""
+    run: str = ""
+    """The run that it led to."""
+    version: str = ""
+    """The version that it is about."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Something the scheduler has to do at a time, once.
+
+    ``status`` is ``running``, ``done``, ``failed`` or ``skipped``.
+    """
+
+    project: str
+    name: str
+    due_at: str
+    status: str
+    holder: str
+    attempt: int
+    started_at: str
+    finished_at: str = ""
+    error: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mirrored:
+    """What another system was told of one of the ledger's facts, or would not take.
+
+    Unlike other records it is changed: it says how things stand, and not what happened.
+    """
+
+    project: str
+    server: str
+    """Digest of the system's address."""
+    kind: str
+    key: str
+    """The fact's own id: a run's, a version's number, an alias."""
+    remote: str = ""
+    """What the system knows it by."""
+    state: str = ""
+    """What of it was sent; the fact as it is now has another state when there is more to send."""
+    error: str = ""
+    """Why it was refused; empty when it was not."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    at: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """The right to do something alone, until a time. ``token`` rises with each new holder."""
+
+    project: str
+    name: str
+    holder: str
+    token: int
+    until: str

@@ -120,7 +120,8 @@ def replay(
                 others = [one for one in part if one.version != version]
                 sums.own += len(part) - len(others)
                 if others:
-                    sums.add(*_asked_again(connection, package, others, sums))
+                    again = asked_again(connection, package, others, sums.refuse)
+                    sums.add(again.logged, again.requests, again.probability)
     return sums.result(version, since)
 
 
@@ -175,38 +176,58 @@ def _chunks(logged: Iterable[Logged]) -> Iterator[list[Logged]]:
         yield part
 
 
-def _asked_again(
-    connection: DuckDBPyConnection, package: ModelPackage, part: Sequence[Logged], sums: _Sums
-) -> tuple[list[Logged], list[Mapping[str, Any]], NDArray[np.float64]]:
-    """Answer what can be answered: the predictions, their validated requests, the version's probabilities."""
+class Again(NamedTuple):
+    """n predictions that could be answered again: as they were logged, their requests and features, and the answers."""
+
+    logged: list[Logged]
+    requests: list[Mapping[str, Any]]
+    rows: list[tuple[Any, ...]]
+    probability: NDArray[np.float64]
+
+
+def asked_again(
+    connection: DuckDBPyConnection,
+    package: ModelPackage,
+    part: Sequence[Logged],
+    refuse: Callable[[str, int], None],
+) -> Again:
+    """Answer what can be answered; ``refuse`` is told the field that is in the way, and of how many.
+
+    The package's histories must be bound on the connection under their names.
+    """
     valid: list[tuple[Logged, Mapping[str, Any]]] = []
     for one in part:
         try:
             read = orjson.loads(one.request) if isinstance(one.request, str) else one.request
             valid.append((one, validation.validate(package.validators, read)))
         except orjson.JSONDecodeError:
-            sums.refuse("body")
+            refuse("body", 1)
         except RequestError as error:
-            sums.refuse(str(error.problems[0]["field"]))
+            refuse(str(error.problems[0]["field"]), 1)
     seen: Sequence[asof.Asked] | None = None
     if package.histories:
         seen = asof.look_up(connection, package, [(request, _local(one.at)) for one, request in valid])
-    logged, requests, rows = [], [], []
+    found = Again([], [], [], np.empty(0))
     for place, (one, request) in enumerate(valid):
         try:
-            rows.append(package.features(request, seen[place].histories if seen else None))
+            found.rows.append(package.features(request, seen[place].histories if seen else None))
         except FeatureError as error:
-            sums.refuse(error.feature or "body")
+            refuse(error.feature or "body", 1)
         else:
-            logged.append(one)
-            requests.append(request)
-    probability = package.score(rows) if rows else np.empty(0)
+            found.logged.append(one)
+            found.requests.append(request)
+    probability = package.score(found.rows) if found.rows else np.empty(0)
     known = np.isfinite(probability)
-    if not known.all():
-        sums.refuse("body", int((~known).sum()))
-        kept = np.flatnonzero(known).tolist()
-        logged, requests = [logged[place] for place in kept], [requests[place] for place in kept]
-    return logged, requests, probability[known]
+    if known.all():
+        return found._replace(probability=probability)
+    refuse("body", int((~known).sum()))
+    kept = np.flatnonzero(known).tolist()
+    return Again(
+        [found.logged[place] for place in kept],
+        [found.requests[place] for place in kept],
+        [found.rows[place] for place in kept],
+        probability[known],
+    )
 
 
 def _local(at: datetime) -> datetime:

@@ -46,7 +46,7 @@ def measure() -> Iterator[Usage]:
     usage = Usage()
     children = _children_peak()
     with _lock:
-        peak, reset = _peak(), _reset_peak()
+        peak, reset = resident_peak(), _reset_peak()
         if reset:
             _note(peak)
         _open.append(usage)
@@ -60,7 +60,7 @@ def measure() -> Iterator[Usage]:
             sampler.stop()
         with _lock:
             if sampler is None:
-                _note(_peak())
+                _note(resident_peak())
             _open.remove(usage)
         grown = _children_peak()
         if grown > children:
@@ -81,13 +81,21 @@ def _note(peak: int) -> None:
         usage.peak_rss_bytes = max(usage.peak_rss_bytes, peak)
 
 
-def _peak() -> int:
-    """The highest resident set since the last reset, in bytes."""
+def resident_peak() -> int:
+    """The highest resident set of this process since the last reset, in bytes.
+
+    Not ``ru_maxrss``, which a program that is started begins with at the size of whoever started it.
+    """
+    return high_water(os.getpid()) or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
+
+
+def high_water(pid: int) -> int:
+    """The highest resident set of a process since its program began, or its last reset; 0 where nobody says."""
     try:
-        with (_PROC / "status").open() as lines:
+        with Path(f"/proc/{pid}/status").open() as lines:
             return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
-    except (OSError, StopIteration):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
+    except (OSError, StopIteration):  # it has ended, or this is no Linux
+        return 0
 
 
 def _reset_peak() -> bool:

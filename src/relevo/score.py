@@ -11,6 +11,7 @@ import duckdb
 import numpy as np
 
 from relevo import casting, disk, reading
+from relevo.defects import Defect, entry
 from relevo.errors import DataError
 from relevo.lake import explained, literal
 from relevo.online import FeatureError
@@ -136,12 +137,16 @@ def _answer(
     if asked:
         probability[places] = package.score(asked)
     decision = np.full(len(part), None, object)
-    chosen = probability >= package.threshold
+    known = np.isfinite(probability)
+    chosen = known & (probability >= package.threshold)
     for place in places:
-        decision[place] = package.labels[bool(chosen[place])]
+        if known[place]:
+            decision[place] = package.labels[bool(chosen[place])]
+        else:
+            problems[place] = str(entry(Defect(None, "body", "probability", {}), None)["problem"])
     answers = {
         "row": np.array([row[0] for row in part], np.int64),
-        "probability": np.ma.masked_invalid(probability).filled(np.nan),
+        "probability": np.where(known, probability, np.nan),
         "decision": decision,
         "problems": np.array(problems, object),
     }
@@ -150,7 +155,7 @@ def _answer(
         "insert into answers select row, nullif(probability, 'nan'), decision, problems from part"
     )
     connection.unregister("part")
-    return int(chosen.sum()), len(part) - len(places)
+    return int(chosen.sum()), int((~known).sum())
 
 
 def _write(connection: DuckDBPyConnection, found: Reading, destination: Path, kind: str) -> None:

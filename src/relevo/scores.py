@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from relevo import batch, casting, header
+from relevo import batch, casting, counted, header
 from relevo import decide as decisions
 from relevo import listing as listings
+from relevo.bins import Bins
 from relevo.errors import DataError
 from relevo.ids import uuid7
 from relevo.lake import explained, literal, running
@@ -118,7 +119,7 @@ def score_population(
         drawn = _draw(connection, definition, package)
         hindsight = _known(connection, definition, drawn.time)
         batch.bind_histories(connection, package, definition, lake, histories, until=drawn.time)
-        probability, naive = _answers(connection, package, drawn.rows)
+        probability, naive, counts = _answers(connection, package, drawn.rows)
         positive = decisions.decide(
             package.manifest.decision,
             probability,
@@ -127,6 +128,9 @@ def score_population(
         )
         _join(connection, drawn, probability, positive, naive)
         rule = str(package.manifest.decision["rule"])
+        # First the counts: were it killed in between, what is done again counts anew, and the newest counts.
+        of = counted.Period(definition.name, version, package, drawn.period, drawn.time)
+        counted.record(lake, connection, of, counted.Counted(drawn.rows, drawn.refused, 0, counts))
         lake_version = lake.replace_part(
             table_of(definition.name),
             connection.sql(_recorded(drawn, version, rule, inputs, hindsight=hindsight)),
@@ -276,20 +280,24 @@ def _known(connection: DuckDBPyConnection, definition: Definition, time: datetim
 
 def _answers(
     connection: DuckDBPyConnection, package: ModelPackage, rows: int
-) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
-    """Each row's probability, and what the rule of thumb says, by ``_row``."""
+) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None, NDArray[np.int64]]:
+    """Each row's probability, and what the rule of thumb says, by ``_row``; and the counts over the package's bins."""
     rule = package.manifest.naive
     probability = np.full(rows, np.nan)
     naive = None if rule is None else np.zeros(rows, np.bool_)
     added = {} if rule is None else {"_naive": f"coalesce({rule}, false)"}
+    bins = Bins.of(package)
+    counts = np.zeros(bins.size if bins is not None else 0, np.int64)
     for part in batch.scored(connection, package, carry=("_row",), added=added):
+        if bins is not None:
+            counts += bins.columns(part.features, part.probability)
         place = part.carried["_row"]
         probability[place] = part.probability
         if naive is not None:
             naive[place] = part.carried["_naive"]
     if np.isnan(probability).any():
         raise DataError(t("The features' SQL gives fewer rows than it is asked for."))
-    return probability, naive
+    return probability, naive, counts
 
 
 def _groups(connection: DuckDBPyConnection, package: ModelPackage) -> Any:

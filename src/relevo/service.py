@@ -56,12 +56,18 @@ class ServiceSettings(BaseModel):
         default=None, description="Requests of each caller, such as 100/s; a key may have its own"
     )
     concurrency: int | None = Field(default=None, ge=1, description="Requests of each caller at once")
-    max_concurrency: int = Field(default=1000, ge=1, description="Requests of all callers at once")
+    max_concurrency: int = Field(
+        default=1000, ge=1, description="Requests of all callers at once in each worker"
+    )
     max_body: int = Field(default=1 << 20, ge=1024, description="Bytes of a body")
     max_rows: int = Field(default=10_000, ge=1, description="Rows of a list")
     timeout: float = Field(default=30, gt=0, description="Seconds in which a request must have come")
     access_log: str | None = Field(
         default=None, description="A file for the access log, or - for standard output"
+    )
+    feature_metrics: bool = Field(
+        default=True,
+        description="Show under /metrics how often each feature has which value",
     )
     traces: bool = Field(
         default=False, description="Send OpenTelemetry traces where the OTEL_* variables say"
@@ -71,6 +77,18 @@ class ServiceSettings(BaseModel):
     )
     certificate_key: Path | None = Field(
         default=None, description="File of the certificate's private key (PEM)"
+    )
+    gradio: bool = Field(default=False, description="Show the end user's page at /gradio (relevo[gradio])")
+    max_upload: int = Field(
+        default=20 << 20, ge=1024, description="Bytes of a file that the end user's page takes"
+    )
+    folder: Path | None = Field(
+        default=None,
+        description="The service's own folder, for its log and what it writes aside; then it only reads the workspace",
+    )
+    collect: bool = Field(
+        default=True,
+        description="Bring the log into the lake; false where something else calls `relevo collect`",
     )
     root_path: Annotated[str, Field(pattern=r"^(/[^/?#\s]+)*$")] = Field(
         default="", description="The path under which a proxy shows the service, such as /models/flights"
@@ -92,7 +110,7 @@ class ServiceSettings(BaseModel):
     def below(self, folder: Path) -> ServiceSettings:
         """The same with relative paths as ones below ``folder``."""
         found: dict[str, object] = {}
-        for name in ("jwks", "access_log", "certificate", "certificate_key"):
+        for name in ("jwks", "access_log", "certificate", "certificate_key", "folder"):
             value = getattr(self, name)
             if value is not None and str(value) != "-" and "://" not in str(value):
                 path = folder / Path(value).expanduser()

@@ -3,6 +3,10 @@
 Rows with the same score and outcome are one *cell*, and a bootstrap resample of the rows is a
 multinomial draw of cell counts; every metric is then a sum or a cumulative sum over cells, for many
 resamples at once (Efron & Tibshirani 1993, *An Introduction to the Bootstrap*, chapters 6 and 13).
+
+A million rows are too many cells, so neighbouring scores are put together between *cuts*: scores of rows of either
+class, as many of each. Rows of the rarer class, on which the areas depend, are so kept apart unless they outnumber the
+cuts. In groups of as many rows each, all rare positives would be one tie.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,10 +28,11 @@ if TYPE_CHECKING:
 RESAMPLES = 1000
 BLOCK = 1 << 20
 """Cells times resamples held at once: 8 MiB for each array."""
-EXACT = 10_000
-"""Rows up to which every distinct score is a cell of its own."""
-GROUPS = {1: 4096, 2: 128}
-"""With more rows, groups of neighbouring scores, for one score and for each of two; more scores are not grouped."""
+CELLS = 1 << 14
+"""Cells for each model up to which every distinct score is a place of its own."""
+CUTS = (2048, 1024, 512, 256, 128, 64)
+"""With more cells: the scores of each class at which a model's ranking is cut, as many as keep within ``CELLS``."""
+AREAS = ("pr_auc", "roc_auc")
 TINY = 1e-15
 
 
@@ -64,8 +69,7 @@ class _Cells:
 
 def measures(scored: Scored, target: Flags) -> dict[str, float]:
     """Every metric of ``relevo.gate.METRICS``; NaN where only one class is there and the metric needs both."""
-    cells = _cells([scored], target, groups=len(target))
-    return {name: float(values[0]) for name, values in _metrics(cells, cells.count[None, :])[0].items()}
+    return _values(_cells([scored], target, cuts=len(target)))[0]
 
 
 def resampled(
@@ -73,7 +77,7 @@ def resampled(
 ) -> list[dict[str, Floats]]:
     """Bootstrap each metric, (resamples,) values for each model; resample i is the same rows for all models."""
     rows = len(target)
-    cells = _cells(models, target, groups=rows if rows <= EXACT else GROUPS.get(len(models), rows))
+    cells = _few_cells(models, target)
     share = cells.count / rows
     generator = np.random.default_rng(seed)
     step = max(1, BLOCK // len(share))
@@ -81,10 +85,24 @@ def resampled(
         _metrics(cells, generator.multinomial(rows, share, size=min(step, resamples - start)))
         for start in range(0, resamples, step)
     ]
-    return [
+    found = [
         {name: np.concatenate([block[model][name] for block in blocks]) for name in blocks[0][model]}
         for model in range(len(models))
     ]
+    if rows > CELLS * len(models):
+        _centre(found, _values(cells), [measures(model, target) for model in models])
+    return found
+
+
+def _centre(
+    found: Sequence[dict[str, Floats]],
+    tied: Sequence[Mapping[str, float]],
+    exact: Sequence[Mapping[str, float]],
+) -> None:
+    """Add to resampled areas what they lose by ties that are none, which is what the areas of all rows lose."""
+    for samples, before, after in zip(found, tied, exact, strict=True):
+        for name in AREAS:
+            samples[name] = np.clip(samples[name] + after[name] - before[name], 0, 1)
 
 
 def over_repeats(repeats: Sequence[dict[str, Floats]], *, seed: int) -> dict[str, Floats]:
@@ -113,12 +131,24 @@ def interval(value: float, samples: Floats) -> Interval:
     return Interval(value, float(low), float(high))
 
 
-def _cells(models: Sequence[Scored], target: Flags, groups: int) -> _Cells:
-    codes = [_codes(model, groups) for model in models]
+def _few_cells(models: Sequence[Scored], target: Flags) -> _Cells:
+    """The cells of the finest cuts that make no more than ``CELLS`` for each model, or else of the coarsest."""
+    most = CELLS * len(models)
+    if len(target) <= most:
+        return _cells(models, target, cuts=len(target))
+    for cuts in CUTS:
+        cells = _cells(models, target, cuts)
+        if len(cells.count) <= most:
+            break
+    return cells
+
+
+def _cells(models: Sequence[Scored], target: Flags, cuts: int) -> _Cells:
+    places = [_places(model.probability, target, cuts) for model in models]
     joint = target.astype(np.int64)
     decisions = [model.probability >= model.threshold for model in models]
-    for code, yes in zip(codes, decisions, strict=True):
-        joint = (joint * (int(code.max()) + 1) + code) * 2 + yes
+    for place, yes in zip(places, decisions, strict=True):
+        joint = (joint * (int(place.max()) + 1) + place) * 2 + yes
         joint = np.unique(joint, return_inverse=True)[1]
     _, first, of_row, count = np.unique(joint, return_index=True, return_inverse=True, return_counts=True)
     columns = [target.astype(np.float64)]
@@ -128,17 +158,33 @@ def _cells(models: Sequence[Scored], target: Flags, groups: int) -> _Cells:
         loss = -np.where(target, np.log(clipped), np.log1p(-clipped))
         columns += [yes.astype(np.float64), (yes & target).astype(np.float64), (p - target) ** 2, loss]
     sums = np.stack([np.bincount(of_row, weights=column) for column in columns], axis=1) / count[:, None]
-    return _Cells(count, [code[first] for code in codes], sums, target[first])
+    return _Cells(count, [place[first] for place in places], sums, target[first])
 
 
-def _codes(model: Scored, groups: int) -> Numbers:
-    """Number the distinct scores from the highest down; neighbours share a number beyond ``groups`` of them."""
-    negated, codes, count = np.unique(-model.probability, return_inverse=True, return_counts=True)
-    if len(negated) > groups:
-        middle = np.cumsum(count) - count / 2
-        bucket = (middle * groups / len(codes)).astype(np.int64)
-        codes = np.unique(bucket, return_inverse=True)[1][codes]
-    return codes.astype(np.int64)
+def _places(probability: Floats, target: Flags, cuts: int) -> Numbers:
+    """Number the scores from the highest down: each cut has a number, and what lies between two cuts has one."""
+    found = np.union1d(_cuts(probability[target], cuts), _cuts(probability[~target], cuts))
+    lower = np.searchsorted(found, probability, side="left")
+    equal = found[np.minimum(lower, len(found) - 1)] == probability
+    place: Numbers = 2 * (len(found) - lower) - equal
+    return place
+
+
+def _cuts(scores: Floats, most: int) -> Floats:
+    """The distinct scores, or beyond ``most`` of them those of ``most`` rows, as many rows between any two."""
+    found = np.unique(scores)
+    if len(found) <= most:
+        return found
+    at = np.linspace(0, len(scores) - 1, most).round().astype(np.int64)
+    return np.unique(np.sort(scores)[at])
+
+
+def _values(cells: _Cells) -> list[dict[str, float]]:
+    """Each model's metrics of the rows as they are."""
+    return [
+        {name: float(values[0]) for name, values in found.items()}
+        for found in _metrics(cells, cells.count[None, :])
+    ]
 
 
 def _metrics(cells: _Cells, weights: Numbers) -> list[dict[str, Floats]]:

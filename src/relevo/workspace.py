@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import time
 import tomllib
 import weakref
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from relevo import disk
+from relevo import channels, disk, durations
+from relevo.channels import AlertSettings
 from relevo.errors import Mistake, ProjectError, WorkspaceError
+from relevo.mirroring import MirrorSettings
 from relevo.records import now
 from relevo.service import ServiceSettings
 from relevo.texts import t
+from relevo.upkeep import Duration, UpSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +37,15 @@ if TYPE_CHECKING:
 FOLDER = ".relevo"
 FILE = "relevo.toml"
 _NAME = "project"
+_LOCK = "run.lock"
+_LOOK = 0.1  # seconds between two looks at a lock that is waited for
+
+
+def _folder(text: str) -> str:
+    """Refuse an object store before anything is begun that would need it."""
+    if "://" in text:
+        raise ValueError(t("only folders can be used so far; write a path"))
+    return text
 
 
 class Settings(BaseSettings):
@@ -52,12 +66,29 @@ class Settings(BaseSettings):
         None, description="The workspace's folder; .relevo in the project by default"
     )
     ledger: str | None = Field(None, description="SQLAlchemy URL; an SQLite file in the workspace by default")
-    lake: str | None = Field(None, description="A folder or an object store; in the workspace by default")
+    ledger_timeout: float = Field(
+        5.0, gt=0, description="Seconds that a command waits for the ledger's database"
+    )
+    ledger_password_file: Path | None = Field(
+        None, description="A file that holds the password of the ledger's user, so that its URL needs none"
+    )
+    lake: Annotated[str, AfterValidator(_folder)] | None = Field(
+        None, description="The lake's folder; in the workspace by default"
+    )
+    journals: tuple[Path, ...] = Field(
+        (), description="Logs of services that have a folder of their own, which `collect` only reads"
+    )
     memory_limit: Annotated[str, Field(pattern=r"(?i)^\d+(\.\d+)?\s*([KMGT]i?)?B$")] = Field(
         "2GB", description="The most memory that DuckDB uses"
     )
     threads: int | None = Field(None, ge=1, description="DuckDB's threads; one for each core by default")
+    wait: Duration = Field(
+        "0s", description="How long a run, a step or the monitor waits for another that is under way"
+    )
     serve: ServiceSettings = Field(ServiceSettings(), description="The service's own settings")
+    alerts: AlertSettings = Field(AlertSettings(), description="Who is told of alerts, and how")
+    mlflow: MirrorSettings = Field(MirrorSettings(), description="How MLflow is told")
+    up: UpSettings = Field(UpSettings(), description="The scheduler's settings")
 
     @classmethod
     def settings_customise_sources(
@@ -84,10 +115,32 @@ class Settings(BaseSettings):
                 raise ProjectError(
                     [Mistake(FILE, "", t("it is not TOML: {error}.", error=error), remedy)]
                 ) from error
+        shown = list(channels.exposed(values))
+        if shown:
+            raise ProjectError([_exposed(key, variable) for key, variable in shown])
         try:
             return cls(**values)
         except ValidationError as error:
-            raise ProjectError(_mistakes(error)) from error
+            raise ProjectError(_mistakes(error)) from None  # its text repeats what was given, secrets too
+        except SettingsError as error:
+            problem = t("a variable that should hold JSON does not: {error}.", error=error)
+            raise ProjectError([Mistake("RELEVO_*", "", problem, "")]) from None
+
+
+def _exposed(key: str, variable: str) -> Mistake:
+    problem = t("a secret must not stand in a file that is shared.")
+    remedy = t(
+        "Put it into {variable}, or into a file that {key} names.", variable=variable, key=f"{key}_file"
+    )
+    return Mistake(FILE, key, problem, remedy)
+
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "serve": ServiceSettings,
+    "up": UpSettings,
+    "mlflow": MirrorSettings,
+}
+"""The parts of the settings that have a section of their own in ``relevo.toml``."""
 
 
 def _mistakes(error: ValidationError) -> list[Mistake]:
@@ -95,21 +148,44 @@ def _mistakes(error: ValidationError) -> list[Mistake]:
     for item in error.errors(include_url=False, include_context=False):
         key = ".".join(str(part) for part in item["loc"])
         variable = f"RELEVO_{key.upper().replace('.', '__')}"
-        fields = (
-            ServiceSettings if item["loc"][0] == "serve" and len(item["loc"]) > 1 else Settings
-        ).model_fields
+        fields, name = _setting(item["loc"])
         file = variable if os.environ.get(variable) else FILE
         if item["type"] == "extra_forbidden":
-            problem, remedy = (
-                t("there is no such setting."),
-                t("Settings are: {known}.", known=", ".join(fields)),
-            )
+            problem = t("there is no such setting.")
+            remedy = t("Settings are: {known}.", known=", ".join(fields))
         else:
-            problem = t("{value!r} cannot be used: {problem}.", value=item["input"], problem=t(item["msg"]))
-            name = str(item["loc"][1 if fields is ServiceSettings.model_fields else 0])
-            remedy = fields[name].description or ""
+            problem = _problem(item)
+            remedy = fields.get(name, "")
         found.append(Mistake(file, key, problem, remedy))
     return found
+
+
+def _setting(loc: tuple[int | str, ...]) -> tuple[dict[str, str], str]:
+    """The settings beside the one that is meant, with what they are, and its name among them."""
+    model: Any = Settings
+    named = False  # in a section that holds others by a name of one's choice
+    for depth, part in enumerate(loc):
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        if named:
+            named = False
+            continue
+        inner: Any = fields[str(part)].annotation if str(part) in fields else None
+        if getattr(inner, "__origin__", None) is dict:
+            inner, named = inner.__args__[1], True
+        if depth + 1 == len(loc) or not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return {name: field.description or "" for name, field in fields.items()}, str(part)
+        model = inner
+    return {name: field.description or "" for name, field in model.model_fields.items()}, ""
+
+
+def _problem(item: Any) -> str:
+    """What is wrong; of alerts without the value, which may be a secret or hold one."""
+    said = t(item["msg"]).removeprefix("Value error, ").rstrip(".")
+    if item["type"] == "missing":
+        return t("it is missing.")
+    if item["loc"][0] == "alerts":
+        return t("it cannot be used: {problem}.", problem=said)
+    return t("{value!r} cannot be used: {problem}.", value=item["input"], problem=said)
 
 
 class Workspace:
@@ -154,10 +230,28 @@ class Workspace:
             workspace.blobs.sweep()
         return workspace
 
+    def settings_now(self) -> Settings:
+        """Read the settings anew, for who has it open for long; those of before where they have mistakes now."""
+        try:
+            return Settings.read(self.project)
+        except ProjectError:
+            return self.settings
+
+    @property
+    def own(self) -> Path:
+        """The folder that a service writes to: the workspace, or its own where it only reads that."""
+        folder = self.settings.serve.folder
+        return self.root if folder is None else self.project / folder.expanduser()
+
     @property
     def logs(self) -> Path:
         """Where the prediction journal's segments are."""
-        return self.root / "log"
+        return self.own / "log"
+
+    @property
+    def journals(self) -> tuple[Path, ...]:
+        """Where the segments of services are that only read this workspace."""
+        return tuple(self.project / folder.expanduser() for folder in self.settings.journals)
 
     @property
     def lookups(self) -> Path:
@@ -176,7 +270,7 @@ class Workspace:
         """The ledger of the settings, or an SQLite file here."""
         from relevo.ledger import Ledger
 
-        return Ledger(self._ledger_place(), create=self._create)
+        return Ledger(self.ledger_place(), timeout=self.settings.ledger_timeout, create=self._create)
 
     @cached_property
     def lake(self) -> Lake:
@@ -189,7 +283,7 @@ class Workspace:
         spill = held.enter_context(disk.scratch(self._scratch if writable else Path(tempfile.gettempdir())))
         weakref.finalize(self, _close, held, os.getpid())
         return Lake(
-            place if "://" in place else self.project / place,
+            self.project / place,
             memory_limit=self.settings.memory_limit,
             threads=self.settings.threads,
             scratch=spill,
@@ -220,6 +314,22 @@ class Workspace:
             )
         return names[0]
 
+    def ledger_place(self) -> str | Path:
+        """Where the ledger is: SQLAlchemy's URL, or the path of an SQLite file."""
+        url = self.settings.ledger
+        if url is None:
+            return self.root / "ledger.db"
+        if self.settings.ledger_password_file is not None:
+            return _with_password(url, self.project / self.settings.ledger_password_file.expanduser())
+        return self.located(url)
+
+    def located(self, url: str) -> str | Path:
+        """A ledger's place as ``ledger`` in the settings would mean it: a relative file counts from the project."""
+        head, mark, path = url.partition(":///")
+        if mark and head.startswith("sqlite") and path and not path.startswith((":memory:", "/")):
+            return self.project / path
+        return url
+
     def scratch(self) -> AbstractContextManager[Path]:
         """Make a temporary folder for the block; if this process dies, the next to open removes it."""
         return disk.scratch(self._scratch)
@@ -228,13 +338,27 @@ class Workspace:
     def lock(self) -> Iterator[None]:
         """Keep every other run out for the block; raises ``WorkspaceError`` naming the one that is inside.
 
-        The kernel frees the lock when this process ends, however it ends.
+        The kernel frees the lock when this process ends, however it ends. It is waited for as long as the setting
+        ``wait`` says.
         """
-        path = self.root / "run.lock"
+        with self._locked(self.root / _LOCK):
+            yield
+
+    @contextmanager
+    def lock_step(self, step: str) -> Iterator[None]:
+        """Keep whole runs out for the block, and whoever does the same step; other steps go on beside it."""
+        own = self.root / f"step-{quote(step, safe='')}.lock"
+        with self._locked(self.root / _LOCK, shared=True), self._locked(own, step):
+            yield
+
+    @contextmanager
+    def _locked(self, path: Path, step: str = "", *, shared: bool = False) -> Iterator[None]:
+        until = time.monotonic() + durations.parse(self.settings.wait).total_seconds()
         with disk.explained(path):
-            descriptor = disk.lock_file(path)
-        if descriptor is None:
-            raise _taken(path)
+            while (descriptor := disk.lock_file(path, shared=shared)) is None:
+                if time.monotonic() >= until:
+                    raise _taken(path, step)
+                time.sleep(_LOOK)
         try:
             with disk.explained(path):
                 os.ftruncate(descriptor, 0)
@@ -243,18 +367,29 @@ class Workspace:
         finally:
             os.close(descriptor)
 
-    def _ledger_place(self) -> str | Path:
-        url = self.settings.ledger
-        if url is None:
-            return self.root / "ledger.db"
-        head, mark, path = url.partition(":///")
-        if mark and head.startswith("sqlite") and path and not path.startswith((":memory:", "/")):
-            return self.project / path
-        return url
-
     @property
     def _scratch(self) -> Path:
         return self.root / "scratch"
+
+
+def _with_password(url: str, path: Path) -> str:
+    """Put a file's password into a URL, so that it stands in no setting and no variable."""
+    with disk.explained(path):
+        password = path.read_text(encoding="utf-8").strip()
+    if not password:
+        raise WorkspaceError(
+            t("{path}: is empty. Write the password of the ledger's user into it.", path=path)
+        )
+    head, mark, rest = url.partition("://")
+    user, at, place = rest.partition("@")
+    if not mark or not at or ":" in user:
+        raise WorkspaceError(
+            t(
+                "With ledger_password_file the ledger's URL names a user and no password, such as "
+                "postgresql+psycopg://relevo@host/relevo."
+            )
+        )
+    return f"{head}://{user}:{quote(password, safe='')}@{place}"
 
 
 def _make(root: Path) -> None:
@@ -269,12 +404,23 @@ def _make(root: Path) -> None:
             ignore.write_text("*\n")
 
 
-def _taken(path: Path) -> WorkspaceError:
+def _taken(path: Path, step: str) -> WorkspaceError:
     try:
         holder = json.loads(path.read_text())
         pid, since = holder["pid"], holder["since"]
     except (OSError, ValueError, KeyError, TypeError):  # it has the lock but has not written its name yet
         pid, since = "?", now()
+    if step:
+        return WorkspaceError(
+            t(
+                "The step {step} is under way in {root}: process {pid}, since {since}. Wait for it, or stop it, then "
+                "try again.",
+                step=step,
+                root=path.parent,
+                pid=pid,
+                since=since,
+            )
+        )
     return WorkspaceError(
         t(
             "Another run is working in {root}: process {pid}, since {since}. Wait for it, or stop it, then try again.",

@@ -58,6 +58,7 @@ def test_a_run_packages_rows_that_were_learned_from(original: Path) -> None:
     assert {tuple(row[name] for name in names) for row in package.background} <= set(rows)
 
 
+@pytest.mark.slow
 def test_histories_are_the_newest(tmp_path: Path) -> None:
     asked = [{"customer": customer, "product": 3} for customer in (100, 101, 102)]
     histories.workspace(tmp_path, {"background": asked})

@@ -31,8 +31,8 @@ HEAVY = (
 
 def test_every_command_is_here() -> None:
     wanted = (
-        "challenge check collect history loadtest new predict promote "
-        "replay rollback run score serve sql status step versions"
+        "cases challenge check collect deliver drift end gradio history jobs loadtest migrate monitor new predict "
+        "prepare promote replay report rollback run score serve sql status step trends up versions why"
     )
     assert wanted.split() == COMMANDS
 

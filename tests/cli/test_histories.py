@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from relevo.package import ModelPackage
 from support import histories, project
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 ASKED = {"customer": 100, "product": 2}
 
 
+@pytest.mark.slow
 def test_predict_answers_by_the_newest_history(tmp_path: Path) -> None:
     made = histories.workspace(tmp_path, weeks=2)
     package = ModelPackage.load(tmp_path / "package0")

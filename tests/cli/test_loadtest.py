@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support.loopback import answering, reply
+from support.loopback import Asked, answering, reply
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,12 +81,16 @@ def test_another_service_is_asked_and_reported_in_all_forms(tmp_path: Path, body
 
 def test_missed_limits_are_an_exit_code(body: Path) -> None:
     lately = iter([reply(200)])
-    with answering(lambda _: next(lately, reply(503))) as server:
-        code, said, _ = call(
+
+    def busy(asked: Asked) -> bytes:
+        return next(lately, reply(503)) if asked.path == "/v1/predict" else reply(404)
+
+    with answering(busy) as server:
+        code, said, err = call(
             server.url, "--rate", "20", "--time", "1s", "--body", body, "--errors", "1%", "--check"
         )
     assert code == 1
-    assert "failed with 503: 20" in said
+    assert "failed with 503: 20" in said, err
     assert "The limits were missed." in said
 
 

@@ -180,6 +180,20 @@ def test_a_mistake_is_named(
     )
 
 
+def test_files_that_are_not_utf_8_are_told_with_the_rest(folder: Path) -> None:
+    """As Excel and editors on Windows save them."""
+    change(folder, "cases.csv", "quiet March morning", "mañana tranquila")
+    (folder / "features.sql").write_text("-- mañana\nselect airline from request\n", encoding="utf-8")
+    change(folder, "project.py", 'test="60d"', 'test="soon"')
+    for file in ("cases.csv", "features.sql"):
+        text = (folder / file).read_text(encoding="utf-8")
+        (folder / file).write_text(text, encoding="cp1252")
+    found = mistakes(folder)
+    for file, line in (("cases.csv", "line 2"), ("features.sql", "line 1")):
+        assert Mistake(file, line, "it is not UTF-8.", "Save it as UTF-8.") in found
+    assert any(mistake.file == "project.py" for mistake in found)
+
+
 def test_all_mistakes_are_told_at_once(folder: Path) -> None:
     change(folder, "features.sql", "    airline,\n", "    departed_at,\n    nosuch,\n")
     change(folder, "project.py", 'key="day"', 'key="date"')

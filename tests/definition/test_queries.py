@@ -49,6 +49,14 @@ def test_types_are_found_and_stamps_are_moments(tmp_path: Path) -> None:
     assert definition.examples.contract["buys"].type == "boolean"
 
 
+def test_a_query_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    file = next(h for h in made(tmp_path).histories if h.name == "spending").relation.file
+    path = tmp_path / file
+    path.write_bytes(path.read_bytes() + "\n-- años\n".encode("cp1252"))
+    with pytest.raises(ProjectError, match=rf"^{file}: line \d+: it is not UTF-8\. Save it as UTF-8\.$"):
+        load(tmp_path)
+
+
 def test_a_look_up_with_a_date_is_known_when_its_day_is_over(tmp_path: Path) -> None:
     definition = made(
         tmp_path, (("entered_at: datetime", "entered_at: date"), ("import datetime", "import date, datetime"))
@@ -171,3 +179,33 @@ def test_what_is_recommended_must_be_there(tmp_path: Path, written: str, words: 
     change = ("    split=TimeSplit", f"    recommend={written},\n    split=TimeSplit")
     with pytest.raises(ProjectError, match=words):
         made(tmp_path, (change, ("Examples, Files", "Examples, Files, Recommend")))
+
+
+@pytest.mark.parametrize(
+    ("place", "alias"),
+    [
+        *(("item", name) for name in ("id", "probability", "decision", "label")),
+        *(("by", name) for name in ("version", "recommendations")),
+    ],
+)
+def test_what_is_recommended_is_named_apart_from_the_answer_s_own(
+    tmp_path: Path, place: str, alias: str
+) -> None:
+    """Else the answer would have a name twice, and its reader only one of both."""
+    fields = {"by": "shopper", "item": "customer"} if place == "by" else {"by": "customer", "item": "shopper"}
+    examples = shop.EXAMPLES.replace("select customer, day", "select customer, customer as shopper, day")
+    wanted = f"Recommend(by={fields['by']!r}, item={fields['item']!r}, among='tiers')"
+    changes = (
+        (
+            "class Visit(BaseModel):\n",
+            f'class Visit(BaseModel):\n    shopper: int | None = Field(None, alias="{alias}")\n',
+        ),
+        ("import BaseModel", "import BaseModel, Field"),
+        ("Examples, Files", "Examples, Files, Recommend"),
+        ("    split=TimeSplit", f"    recommend={wanted},\n    split=TimeSplit"),
+    )
+    with pytest.raises(ProjectError) as refused:
+        made(tmp_path, changes, examples=examples)
+    told = [one for one in refused.value.mistakes if one.field == f"Recommend.{place}"]
+    assert [one.problem for one in told] == [f"the alias “{alias}” is a name of the answer's own."]
+    assert alias in told[0].remedy

@@ -14,6 +14,8 @@ from support import project
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+pytestmark = pytest.mark.xdist_group("flights")  # one process makes what they share
+
 HERE = Path(__file__).parents[2] / "examples" / "flights"
 QUICK = (
     ("candidates=[logistic(), lightgbm(), xgboost()]", "candidates=[lightgbm()]"),

@@ -20,6 +20,8 @@ from support import project
 if TYPE_CHECKING:
     from types import ModuleType
 
+pytestmark = pytest.mark.xdist_group("readmission")  # one process makes what they share
+
 HERE = Path(__file__).parents[2] / "examples" / "readmission"
 ROWS = 4000
 QUICK = (

@@ -409,6 +409,7 @@ def test_a_client_killed_within_and_between_batches_loses_and_doubles_no_row(tmp
     assert_whole(tmp_path, batches, rows)
 
 
+@pytest.mark.slow
 def test_a_server_killed_and_restarted_is_waited_for(tmp_path: Path) -> None:
     batches, rows, port = 8, 2000, providers.free_port()
     url = f"http://127.0.0.1:{port}/batches/{{number}}"

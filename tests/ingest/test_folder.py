@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from threading import Event, Thread
 from typing import TYPE_CHECKING
@@ -44,6 +45,16 @@ def test_each_file_is_taken_once_and_stays_whatever_becomes_of_it(place: Place) 
     later = place.ingest(INBOX)
     assert (later.rows, later.id != taken.id, place.ids()) == (6, True, [1, 2, 3, 4, 5, 6])
     assert [name for name, _ in later.files] == ["inbox/a.csv", "inbox/b.csv", "inbox/c.csv"]
+
+
+def test_a_lake_that_was_lost_is_filled_again_at_the_versions_it_has_then(place: Place) -> None:
+    drop(place, "a.csv", 1)
+    place.ingest(Files("inbox/*.csv"))
+    drop(place, "a.csv", 3)
+    taken = place.ingest(Files("inbox/*.csv"))
+    shutil.rmtree(place.lake.root)
+    again = place.ingest(Files("inbox/*.csv"))
+    assert (again.id, again.rows, taken.version, again.version) == (taken.id, 2, 1, 0)
 
 
 def test_an_emptied_folder_keeps_what_was_taken_and_an_absent_one_is_said(place: Place) -> None:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
+import socket
+import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import create_engine, text
 
-from relevo.ids import uuid7
+from relevo.errors import LedgerError
 from relevo.ledger import Ledger
-from support.ledgers import LedgerConformance
+from relevo.ledger.database import Database
+from support import postgres
+from support.agendas import AgendaConformance
+from support.alarms import AlarmsConformance, WatchConformance
+from support.ledgers import LedgerConformance, a_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from relevo.records import Release
 
 SERVER = os.environ.get("RELEVO_TEST_POSTGRES", "")
 pytestmark = pytest.mark.skipif(not SERVER, reason="RELEVO_TEST_POSTGRES is not set to a Postgres URL")
@@ -21,14 +30,8 @@ pytestmark = pytest.mark.skipif(not SERVER, reason="RELEVO_TEST_POSTGRES is not 
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    name = "relevo_" + uuid7().replace("-", "")
-    engine = create_engine(SERVER, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"create schema {name}"))
-    yield f"{SERVER}{'&' if '?' in SERVER else '?'}options=-csearch_path%3D{name}"
-    with engine.connect() as connection:
-        connection.execute(text(f"drop schema {name} cascade"))
-    engine.dispose()
+    with postgres.schema(SERVER) as found:
+        yield found
 
 
 @pytest.fixture
@@ -38,5 +41,67 @@ def ledger(url: str) -> Iterator[Ledger]:
     ledger.close()
 
 
+def test_a_host_that_vanished_is_noticed_in_about_the_timeout(url: str) -> None:
+    """As the kernel was told, for a connection that is open: taking a host away would need rights that tests lack."""
+    given = f"{url}&keepalives_idle=99"
+    assert sys.platform == "linux" or pytest.skip("only Linux says what it was told")
+    with closing(Database(given, timeout=7, create=True)) as database, database.reading() as connection:
+        held = connection.connection.driver_connection
+        assert held is not None
+        with socket.socket(fileno=os.dup(held.pgconn.socket)) as found:
+            told = [
+                found.getsockopt(socket.IPPROTO_TCP, option)
+                for option in (socket.TCP_USER_TIMEOUT, socket.TCP_KEEPIDLE, socket.TCP_KEEPCNT)
+            ]
+            assert found.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert told == [7000, 99, 3]  # what the URL says is its own
+
+
+def test_a_lock_that_somebody_keeps_is_an_error_in_time(ledger: Ledger, url: str) -> None:
+    """Without its own limit the statement would end for another reason, which the URL gives it."""
+    ledger.add_version(a_version("flights", "1.0.0"))
+    ledger.release("flights", "challenger", "1.0.0", who="ana", why="", act="challenge")
+    holder = create_engine(url)
+    with closing(Ledger(f"{url}%20-cstatement_timeout%3D20s", timeout=0.2)) as waiting:
+        with holder.begin() as connection:
+            connection.execute(text("select * from relevo_heads for update"))
+            with pytest.raises(
+                LedgerError, match=r"lock timeout[^.]*relevo_heads.*find it in pg_stat_activity"
+            ):
+                waiting.end(_standing(waiting), who="ana", why="worse")
+        waiting.end(_standing(waiting), who="ana", why="worse")
+    holder.dispose()
+    assert ledger.standing("flights", "challenger") is None
+
+
+def _standing(ledger: Ledger) -> Release:
+    found = ledger.standing("flights", "challenger")
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("given", "found"), [("", "3s"), ("%20-clock_timeout%3D7s", "7s")])
+def test_locks_are_waited_for_as_long_as_the_url_says_or_the_timeout(
+    url: str, given: str, found: str
+) -> None:
+    with closing(Database(url + given, timeout=3, create=True)) as database:
+        for opened in (database.reading, database.writing):
+            with opened() as connection:
+                assert connection.execute(text("show lock_timeout")).scalar() == found
+                assert connection.execute(text("select current_schema()")).scalar() != "public"
+
+
 class TestPostgres(LedgerConformance):
     """Postgres obeys the laws of the ledger."""
+
+
+class TestPostgresWatch(WatchConformance):
+    """The same of windows and decisions."""
+
+
+class TestPostgresAlarms(AlarmsConformance):
+    """The same of alerts and messages."""
+
+
+class TestPostgresAgenda(AgendaConformance):
+    """Postgres obeys the laws of the agenda."""

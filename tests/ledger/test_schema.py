@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from relevo.errors import LedgerError
 from relevo.ledger import Ledger, schema
 from relevo.ledger.tables import metadata
-from support.ledgers import a_version
+from support.ledgers import a_run, a_version
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,16 +95,24 @@ def test_a_ledger_of_an_earlier_relevo_is_migrated_and_keeps_what_it_holds(url: 
     made = Ledger(url)
     made.add_version(a_version("flights", "1.0.0"))
     release = made.release("flights", "champion", "1.0.0", who="ana", why="", act="promote")
+    renewed = a_run("flights", plan={"because": "d1", "steps": []})
+    for run in (renewed, a_run("flights"), a_run("flights", plan={"because": ""})):
+        made.start_run(run)
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
-        connection.execute("drop table relevo_materialisations")
-        connection.execute("drop table relevo_keys")
+        for later in ("materialisations", "keys", "windows", "alert_events", "alerts", "deliveries"):
+            connection.execute(f"drop table relevo_{later}")
+        for later in ("decisions", "jobs", "leases", "mirrored"):
+            connection.execute(f"drop table relevo_{later}")
         connection.execute("alter table relevo_releases drop column facts")
+        connection.execute("drop index ix_relevo_runs_project_because")
+        connection.execute("alter table relevo_runs drop column because")
         connection.execute(f"update {schema.VERSION_TABLE} set version_num = '0001'")
         connection.commit()
     ledger = Ledger(url)
     assert ledger.materialisations("flights") == []
     assert [version.version for version in ledger.versions("flights")] == ["1.0.0"]
     assert ledger.releases("flights") == [release]
+    assert ledger.led_to("flights") == [renewed]
     ledger.verify("flights")
 
 

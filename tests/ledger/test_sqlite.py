@@ -15,6 +15,8 @@ import pytest
 
 from relevo.errors import LedgerError
 from relevo.ledger import Ledger
+from support.agendas import AgendaConformance
+from support.alarms import AlarmsConformance, WatchConformance
 from support.ledgers import LedgerConformance, a_run, a_version
 
 
@@ -36,6 +38,18 @@ def ledger(url: str) -> Ledger:
 
 class TestSQLite(LedgerConformance):
     """SQLite obeys the laws of the ledger."""
+
+
+class TestSQLiteWatch(WatchConformance):
+    """The same of windows and decisions."""
+
+
+class TestSQLiteAlarms(AlarmsConformance):
+    """The same of alerts and messages."""
+
+
+class TestSQLiteAgenda(AgendaConformance):
+    """SQLite obeys the laws of the agenda."""
 
 
 class TestPlace:

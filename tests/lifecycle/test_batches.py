@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import relevo
-from relevo import lifecycle
+from relevo import lifecycle, outcomes
 from relevo.definition import load
 from relevo.errors import DataError
 from relevo.workspace import Workspace
@@ -109,6 +109,28 @@ def test_three_weeks(shop: Path) -> None:
     assert weekly.run(shop).status == "unchanged"
     assert steps(shop)["review"].status == "reused"
     assert Workspace.open(shop).lake.version(f"reviews/{weekly.NAME}") == reviewed
+
+
+@pytest.mark.slow
+def test_scores_are_windows_with_what_happened(shop: Path) -> None:
+    """The week that has come is measured as its review has it; the next one has scores and no outcome yet."""
+    weekly.write_weeks(shop, weekly.WEEKS, weekly.WEEKS + 1)
+    weekly.run(shop)
+    workspace, definition = Workspace.open(shop), load(shop)
+    clean = {
+        name: workspace.ledger.newest_snapshot(f"clean/{name}", project=weekly.NAME)
+        for name in definition.contracts
+    }
+    known = {name: snapshot for name, snapshot in clean.items() if snapshot is not None}
+    before, after = outcomes.answered(definition, workspace.lake, known)
+    (review,) = relevo.reviews(workspace)
+    assert before[0] == review["period"]
+    assert before[2] == review["version"]
+    measured = before[3].measured()
+    for name in ("f1", "precision", "recall", "roc_auc", "pr_auc"):
+        assert measured[name].value == pytest.approx(review["model"][name]["value"])
+    assert set(before[3].slices["region"]) == {"north", "south"}
+    assert (len(after[3].outcome), after[3].known.sum()) == (240, 0)
 
 
 @pytest.mark.slow

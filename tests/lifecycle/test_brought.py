@@ -87,6 +87,7 @@ def proof(folder: Path) -> dict[str, Any]:
     return dict(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "candidate",
     [
@@ -130,6 +131,7 @@ def test_every_step_may_be_a_process_of_its_own(tmp_path: Path) -> None:
     assert proof(folder)["proven"]
 
 
+@pytest.mark.slow
 def test_the_same_rows_and_seed_give_the_same_package(tmp_path: Path) -> None:
     """However many threads the estimator was to have."""
     digests = []

@@ -76,6 +76,7 @@ def test_a_killed_command_goes_on_when_typed_again(tmp_path: Path, original: Pat
     assert_whole(folder, original)
 
 
+@pytest.mark.slow
 def test_a_second_run_is_told_of_the_first_which_ends_well(tmp_path: Path, original: Path) -> None:
     folder = project.make(tmp_path / "flights")
     with processes.held_at(folder, "examples") as first:

@@ -134,6 +134,7 @@ def test_out_of_fold_answers_depend_on_no_outcome_of_their_fold(tmp_path: Path) 
     assert (both[0].probability[0, ~own] != both[1].probability[0, ~own]).any()
 
 
+@pytest.mark.slow
 def test_the_number_of_processors_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from relevo.train import algorithms
 
@@ -179,6 +180,7 @@ def test_copies_stand_on_one_side(tmp_path: Path, workspace: Workspace) -> None:
         assert all(len(set(p[rows])) == 1 for p in held.probability)
 
 
+@pytest.mark.slow
 def test_champion_and_challenger_meet_where_both_answered_out_of_fold(
     tmp_path: Path, workspace: Workspace
 ) -> None:
@@ -219,6 +221,7 @@ def test_a_champion_judged_out_of_fold_meets_a_test_part(tmp_path: Path, workspa
     assert champion["rows"] == record(workspace, ended)["evaluation"]["rows"]
 
 
+@pytest.mark.slow
 def test_rows_that_cannot_be_recognised_are_not_compared(tmp_path: Path, workspace: Workspace) -> None:
     """Another contract gives every row another digest; without a time nothing says which are new."""
     source = write(tmp_path / "songs.csv")

@@ -119,6 +119,7 @@ class TestUnchanged:
 class TestVersions:
     """What makes which number rise."""
 
+    @pytest.mark.slow
     def test_other_features_make_a_minor_version(self, released: Path) -> None:
         project.edit(released / "features.sql", ("    isodow(", "    hour * 2 as twice,\n    isodow("))
         run = project.run(released)
@@ -142,6 +143,7 @@ class TestVersions:
         assert against.text.startswith("On the same rows f1 is ")
         assert against.passed == (run.status == "released")
 
+    @pytest.mark.slow
     def test_a_changed_file_takes_the_place_of_the_old_one(self, released: Path) -> None:
         project.write_sample(released / "data" / "departures.csv", 2500, seed=9)
         project.run(released)
@@ -178,6 +180,7 @@ class TestGate:
         assert found == {"1.0.0": "accepted", "1.0.1": "refused"}
         assert (run.status, run.message) == ("released", "Version 1.0.0 was champion already.")
 
+    @pytest.mark.slow
     def test_a_refused_first_version_is_released_under_a_relaxed_gate(
         self, tmp_path: Path, original: Path
     ) -> None:

@@ -68,7 +68,7 @@ def test_a_busy_generator_is_told_only_where_the_limits_were_missed() -> None:
 
 def test_an_interruption_ends_the_search_with_what_had_passed() -> None:
     found = search(lambda users: level(users, interrupted=users == 8), 1024)
-    assert (found.users, found.confirmed, found.reached) == (4, False, False)
+    assert (found.users, found.confirmed, found.reached, found.interrupted) == (4, False, False, True)
 
 
 def test_a_level_needs_requests_enough_for_its_limits() -> None:

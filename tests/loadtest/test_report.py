@@ -139,11 +139,16 @@ def test_the_command_is_shown_without_secrets(words: list[str], shown: str) -> N
 
 def test_a_verdict_says_whether_the_capacity_is_a_lower_bound() -> None:
     def said(**found: object) -> str:
-        facts = {"capacity": {"users": 8, "lower_bound": False, "confirmed": True} | found}
+        facts = {
+            "capacity": {"users": 8, "lower_bound": False, "confirmed": True, "interrupted": False} | found
+        }
         whole = Outcome(Tally(), 1.0, 0.0, (), facts)
         return verdict(Report("capacity", target("http://a"), whole, Limits(0.1), "", ""))
 
     assert said() == "8 users are answered within the limits."
     assert said(lower_bound=True).startswith("At least 8 users")
     assert said(users=0) == "Not even one user is answered within the limits."
+    assert (
+        said(users=0, interrupted=True) == "The search was interrupted before any number of users was found."
+    )
     assert "not confirmed" in said(confirmed=False)

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 import timeit
+import tracemalloc
 from datetime import date, datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from relevo import online
 from relevo.errors import PackageError
 from relevo.online import FeatureError, compile_tree, runtime
 from relevo.online.operators import OPERATORS
+from relevo.online.tree import LONGEST_TEXT
 from relevo.sql import Column, LookupTable, compile_features
 from relevo.sql.operators import OPERATORS as SQL_OPERATORS
 
@@ -246,6 +248,56 @@ def test_growth_inside_branches_is_bounded() -> None:
     tree_ = {"format": 1, "request": [["a", "integer"]], "lookups": [], "joins": [], "nodes": nodes}
     with pytest.raises(PackageError):
         compile_tree({**tree_, "features": [{"name": "f", "type": "integer", "expr": len(nodes) - 1}]})
+
+
+def of_constants(*nodes: list[Any]) -> dict[str, Any]:
+    """The length of the last of some nodes that have no column."""
+    return {
+        "format": 1, "request": [["a", "integer"]], "lookups": [], "joins": [],
+        "nodes": [*nodes, ["length", len(nodes) - 1]],
+        "features": [{"name": "f", "type": "integer", "expr": len(nodes)}],
+    }  # fmt: skip
+
+
+LONG, HALF = ["constant", "text", "x" * LONGEST_TEXT], ["constant", "text", "x" * (LONGEST_TEXT // 2)]
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        pytest.param([LONG, *(["append", n, n] for n in range(8))], id="doubled"),
+        pytest.param([LONG, ["concat", *[0] * 250]], id="in one step"),
+        pytest.param([LONG, ["constant", "text", "x"], ["constant", "text", "y" * 250], ["replace", 0, 1, 2]],
+                     id="replaced"),
+        pytest.param([LONG, ["constant", "text", ""], *(["append", 0, 1] for _ in range(250)),
+                      ["greatest", *range(2, 252)]], id="together"),
+        pytest.param([["constant", "timestamp", None], ["constant", "text", "2024-09-18"], ["text_to_timestamp", 1],
+                      ["constant", "text", "%A" * (LONGEST_TEXT // 2)], ["strftime", 2, 3]], id="written out"),
+    ],
+)  # fmt: skip
+def test_texts_calculated_from_constants_are_bounded(nodes: list[list[Any]]) -> None:
+    """A few bytes of a package do not become many before anything is asked."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(PackageError, match="too large"):
+            compile_tree(of_constants(*nodes))
+        assert tracemalloc.get_traced_memory()[1] < 15_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("nodes", "length"),
+    [
+        ([HALF, ["append", 0, 0]], LONGEST_TEXT),
+        ([HALF, ["concat", 0, 0]], LONGEST_TEXT),
+        ([LONG, ["constant", "text", "x"], ["constant", "text", "y"], ["replace", 0, 1, 2]], LONGEST_TEXT),
+        ([LONG, ["constant", "text", ""], ["replace", 0, 1, 0]], LONGEST_TEXT),
+        ([LONG, ["constant", "text", None], ["append", 0, 1]], None),
+    ],
+)
+def test_texts_within_the_bound_are_calculated(nodes: list[list[Any]], length: int | None) -> None:
+    assert compile_tree(of_constants(*nodes))({"a": 1}, {}) == (length,)
 
 
 def test_deep_branches_compile() -> None:

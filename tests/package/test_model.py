@@ -135,12 +135,33 @@ def test_another_folder_is_not_a_package(tmp_path: Path) -> None:
         ({"request": {"name": "x"}}, "request"),
         ({"tree": {}}, "."),
         ({"lookups": []}, "look-ups"),
+        ({"decision": {"rule": []}}, "decision"),
         ({"files": {}}, "files"),
     ],
 )
 def test_a_manifest_that_is_not_ours_is_refused(folder: Path, change: dict[str, Any], told: str) -> None:
     edit(folder, change)
     with pytest.raises(PackageError, match=told):
+        ModelPackage.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("scheduled_at", {"ge": "abc"}),
+        ("scheduled_at", {"ge": 5}),
+        ("scheduled_at", {"required": False, "default": "soon"}),
+        ("scheduled_at", {"choices": []}),
+        ("scheduled_at", {"type": []}),
+        ("destination", {"pattern": "("}),
+        ("destination", {"max_length": "x"}),
+    ],
+)
+def test_a_contract_that_cannot_be_built_is_refused(folder: Path, field: str, change: dict[str, Any]) -> None:
+    request = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["request"]
+    next(row for row in request["fields"] if row["name"] == field).update(change)
+    edit(folder, {"request": request})
+    with pytest.raises(PackageError, match="request"):
         ModelPackage.load(folder)
 
 

@@ -48,13 +48,40 @@ def test_a_subgraph_is_refused() -> None:
         audit(model(helper.make_node("Add", ["features", "features"], ["margin"], body=inner)))
 
 
-def test_a_tensor_in_another_file_is_refused() -> None:
+def elsewhere() -> TensorProto:
+    """A tensor kept in another file."""
     tensor = numpy_helper.from_array(np.ones(1, np.float32), "w")
     onnx.external_data_helper.set_external_data(tensor, "../../etc/passwd")
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
+    return tensor
+
+
+def sparse(value: TensorProto, size: int = 1) -> onnx.SparseTensorProto:
+    """One value in a vector of ``size``."""
+    return helper.make_sparse_tensor(value, numpy_helper.from_array(np.zeros(1, np.int64), "i"), [size])
+
+
+def test_a_tensor_in_another_file_is_refused() -> None:
     with pytest.raises(PackageError, match="another file"):
-        audit(model(helper.make_node("Add", ["features", "w"], ["margin"]), initializers=(tensor,)))
+        audit(model(helper.make_node("Add", ["features", "w"], ["margin"]), initializers=(elsewhere(),)))
+
+
+@pytest.mark.parametrize(
+    ("told", "attribute"),
+    [
+        ("another file", {"value": elsewhere()}),
+        ("another file", {"values": [elsewhere()]}),
+        ("sparse", {"sparse_value": sparse(elsewhere())}),
+        ("sparse", {"sparse_values": [sparse(elsewhere())]}),
+        ("sparse", {"sparse_value": sparse(numpy_helper.from_array(np.ones(1, np.float32), "w"), 1 << 26)}),
+    ],
+)
+def test_a_constant_from_another_file_or_larger_than_this_one_is_refused(
+    told: str, attribute: dict[str, Any]
+) -> None:
+    with pytest.raises(PackageError, match=told):
+        audit(model(helper.make_node("Constant", [], ["margin"], **attribute)))
 
 
 def test_a_function_of_its_own_is_refused() -> None:

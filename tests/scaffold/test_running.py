@@ -80,6 +80,7 @@ def test_spanish_semicolons_and_decimal_commas(tmp_path: Path) -> None:
     assert run(tmp_path / "p").status == "released"
 
 
+@pytest.mark.slow
 def test_times_ids_nulls_and_constants(tmp_path: Path) -> None:
     source = tables.plain(
         tmp_path / "customers.csv",

@@ -15,11 +15,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from relevo import keys
+from relevo.errors import LedgerError
 from relevo.service import ServiceSettings
 from relevo.serving.access import Access
 from relevo.serving.problems import Refusal
 from relevo.serving.tokens import Tokens
 from support import service
+from support.loopback import answering
 from support.service import GOOD
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relevo.workspace import Workspace
+
+pytestmark = pytest.mark.xdist_group("access")  # one process makes what they share
 
 ISSUER, AUDIENCE = "https://id.example", "relevo"
 SIGNER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -337,3 +341,54 @@ def test_every_route_wants_its_scope(place: Workspace, guarded: service.Service)
                 answer = guarded.client.request(method, path, json=GOOD, headers={"x-api-key": text})
                 assert (path, scope, answer.status_code == 403) == (path, scope, scope != wanted)
                 assert answer.status_code not in {401, 500}
+
+
+def test_keys_of_the_provider_are_taken_while_the_ledger_is_away(tmp_path: Path) -> None:
+    second = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    write_keys(tmp_path / "jwks.json", one=SIGNER)
+    chosen = ServiceSettings(jwks=str(tmp_path / "jwks.json"), issuer=ISSUER, audience=AUDIENCE)
+    made, checked = service.workspace(tmp_path), Tokens(chosen)
+    access = Access(made, "flights", checked)
+    access.look()
+
+    async def admit(text: str) -> str:
+        return (await access.admit([(b"authorization", b"Bearer " + text.encode())], "predict")).id
+
+    withdrawn = token()
+    assert asyncio.run(admit(withdrawn)) == "token:ana"
+    write_keys(tmp_path / "jwks.json", two=second)
+    checked._next = 0.0
+    made.ledger.close()
+    made.own.rename(tmp_path / "away")
+    with pytest.raises(LedgerError):
+        access.look()
+    assert asyncio.run(admit(token(second, kid="two"))) == "token:ana"
+    with pytest.raises(Refusal, match="bad-key"):
+        asyncio.run(admit(withdrawn))
+    access.close()
+
+
+def test_until_the_ledger_was_asked_there_may_be_keys(tmp_path: Path) -> None:
+    access = Access(service.workspace(tmp_path), "flights", None)
+
+    async def admit() -> str:
+        return (await access.admit([], "predict")).id
+
+    with pytest.raises(Refusal, match="no-key"):
+        asyncio.run(admit())
+    access.look()
+    assert asyncio.run(admit()) == ""
+    access.close()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"no HTTP\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\nff\r\n{",
+    ],
+)
+def test_a_provider_that_answers_nonsense_stops_no_service(said: bytes) -> None:
+    with answering(lambda _: said) as provider:
+        chosen = ServiceSettings(jwks=f"{provider.url}/jwks.json", issuer=ISSUER, audience=AUDIENCE)
+        assert Tokens(chosen).caller(token()) is None

@@ -12,7 +12,8 @@ from relevo import challenge
 from relevo.collect import collect
 from relevo.package import ModelPackage
 from relevo.records import CHALLENGER
-from support import planted, service, small
+from relevo.serving.app import create_app
+from support import asgi, planted, service, small
 from support.service import GOOD, SECOND, until
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from relevo.workspace import Workspace
 
 pytestmark = pytest.mark.slow  # each test starts services of its own
+JSON = {"content-type": "application/json"}
 
 
 def begin(made: Workspace, share: float = 0.5, by: str = "") -> Release:
@@ -96,6 +98,26 @@ def test_every_answer_is_of_one_version_and_logged_under_it(tmp_path: Path) -> N
     assert found == {answer["id"]: answer["version"] for _, answer in answers}
 
 
+def test_a_request_without_a_caller_is_the_same_however_it_is_spelled(tmp_path: Path) -> None:
+    """Alone or in a list, with or without blanks, its fields in any order."""
+    _, running = started(tmp_path)
+    asked = flights(60)
+    listed = [one["version"] for one in running.ask(asked).json()]
+    assert {"1.0.0", "1.0.1"} == set(listed)
+    for spell in (
+        json.dumps,
+        lambda body: json.dumps(body, separators=(",", ":")),
+        lambda body: json.dumps(dict(reversed(body.items()))),
+    ):
+        bodies = [spell(body) for body in asked]
+        found = [
+            running.client.post("/v1/predict", content=body, headers=JSON).json()["version"]
+            for body in bodies
+        ]
+        assert found == listed
+    assert running.stop() == 0
+
+
 @pytest.mark.parametrize("fault", ["failing", "raising", "silent", "strict"])
 def test_whatever_the_canary_fails_at_is_answered_by_the_champion(tmp_path: Path, fault: str) -> None:
     make: dict[str, Any] = {
@@ -122,6 +144,44 @@ def test_whatever_the_canary_fails_at_is_answered_by_the_champion(tmp_path: Path
     assert counts["refused" if fault == "strict" else "failed"] > 10
     assert running.metric("relevo_refusals_total") == 0
     assert running.stop() == 0
+
+
+def test_of_lists_too_the_champion_counts_only_what_is_its_own(tmp_path: Path) -> None:
+    """What a canary fails at is no fair sample: with it beside its own, the guard would see no difference."""
+    made = service.workspace(tmp_path, {}, planted.strict())
+    begin(made, 0.5, "Vlo-I")
+    asked = flights(300)
+    wrong: list[dict[str, Any]] = [{**GOOD, "Vlo-I": str(number), "Des-I": None} for number in range(40)]
+    with asgi.over(create_app(made, "flights", collect=False)) as ask:
+
+        def counted(*bodies: Any) -> dict[str, list[int]]:
+            before = _counts(ask)
+            found = [ask("POST", "/v1/predict", json.dumps(body).encode(), JSON).status for body in bodies]
+            assert set(found) <= {200, 422}
+            after = _counts(ask)
+            return {key: [b - a for a, b in zip(before[key], after[key], strict=True)] for key in after}
+
+        singly = counted(*asked, *wrong)
+        assert singly == counted(asked, *([one] for one in wrong))
+        assert singly["2@1"][1] > 50
+        assert 0 < singly["1+2"][1] < 40
+        heard = ask("POST", "/v1/predict", json.dumps([*asked, *wrong]).encode(), JSON)
+        assert heard.status == 422
+        places = [problem["row"] for problem in heard.json()["problems"]]
+        assert places == sorted(places)
+        assert places[0] == len(asked)
+        canary = ask.app.predict.canary
+        assert canary is not None
+        assert canary.instead is not None
+        assert canary.instead.counts.found
+        ask.app.metrics.tally.age(ask.app.predict.served, canary)
+        assert not canary.instead.counts.found
+
+
+def _counts(ask: asgi.Asker) -> dict[str, list[int]]:
+    found = ask.app.metrics.tally.to_json()
+    numbers = ("answered", "refused", "failed")
+    return {key: [counts[name] for name in numbers] for key, counts in found.items()}
 
 
 def test_what_no_version_takes_is_refused_as_without_a_canary(tmp_path: Path) -> None:

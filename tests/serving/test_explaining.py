@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from support.service import Service
 
+pytestmark = pytest.mark.xdist_group("explaining")  # one process makes what they share
+
 WHOLE = {"probability", "decision", "label", "threshold", "version", "explanation"}
 
 
@@ -146,6 +148,44 @@ def test_explain_logs_nothing_and_predict_with_explain_does(flights: Service) ->
     assert set(plain) == set(flights.ask(GOOD).json())
 
 
+def test_texts_that_the_model_does_not_know_count_once_and_only_of_what_is_logged(asker: Asker) -> None:
+    body = json.dumps({**GOOD, "Emp-I": "ZZZ"}).encode()
+
+    def met(path: str) -> dict[str, int]:
+        before = asker.app.metrics.state()["unseen"]
+        assert asker("POST", path, body, {"content-type": "application/json"}).status == 200
+        after = asker.app.metrics.state()["unseen"]
+        return {name: after[name] - before[name] for name in after}
+
+    usual = met("/v1/predict")
+    assert usual["airline"] == 1
+    assert met("/v1/predict?explain=true") == usual
+    for path in ("/v1/explain", "/v1/predict?log=false", "/v1/predict?log=false&explain=true"):
+        assert not any(met(path).values())
+
+
+@pytest.mark.parametrize("body", [GOOD, [GOOD, {**GOOD, "Emp-I": "LAN"}]])
+def test_without_log_an_answer_is_explained_and_leaves_nothing_behind(asker: Asker, body: Any) -> None:
+    def ask(query: str) -> Any:
+        sent = {"content-type": "application/json"}
+        return asker("POST", f"/v1/predict?{query}", json.dumps(body).encode(), sent).json()
+
+    def left() -> Any:
+        served, logs = asker.app.predict.serving(), asker.app.access._workspace.logs
+        logged = {path: path.read_bytes() for path in logs.rglob("*") if path.is_file()}
+        return len(served.counts.found), list(served.decided), list(asker.app.metrics.seconds), logged
+
+    usual = ask("explain=true")
+    before = left()
+    quiet = ask("explain=true&log=false")
+    assert left() == before
+    several = isinstance(body, list)
+    for one, other in zip(usual, quiet, strict=True) if several else [(usual, quiet)]:
+        assert one.pop("id") != other.pop("id")
+        assert one == other
+        assert one["explanation"]["fields"]
+
+
 @pytest.mark.parametrize(
     "query", ["explain=yes", "explain=", "explain=true&explain=false", "explain=" + "t" * 5000]
 )
@@ -205,8 +245,8 @@ def test_the_document_describes_explanations(flights: Service) -> None:
     assert set(answer) == set(promised["required"]) == set(promised["properties"])
     shown = promised["properties"]["explanation"]
     assert set(answer["explanation"]) == set(shown["required"]) == set(shown["properties"])
-    [parameter] = paths["/v1/predict"]["post"]["parameters"]
-    assert (parameter["name"], parameter["schema"]["type"]) == ("explain", "boolean")
+    kinds = {one["name"]: one["schema"]["type"] for one in paths["/v1/predict"]["post"]["parameters"]}
+    assert kinds["explain"] == "boolean"
 
 
 def numbered(root: Path, **changes: Any) -> Workspace:
@@ -278,15 +318,23 @@ def test_histories_are_those_that_answer_and_composed_keys_are_not_counted(tmp_p
     made = histories.workspace(tmp_path, {"background": background})
     app = create_app(made, histories.PROJECT, collect=False)
     body = {"customer": 103, "product": 7}
+    new = {"customer": 1, "product": 999}
+    quiet = [("/v1/predict?log=false", new), ("/v1/predict?log=false", [new] * 3), ("/v1/explain", new)]
     [(_, before)] = asyncio.run(asked(app, ("/v1/explain", body)))
+    assert {answer.status_code for _, answer in asyncio.run(asked(app, *quiet))} == {200}
     package = ModelPackage.load(tmp_path / "package0")
     package.bind(histories.newest(4))
     found = before.json()["explanation"]
     wanted = {share.field.alias: share.contribution for share in explain(package, body).shares}
     assert {one["field"]: one["contribution"] for one in found["fields"]} == pytest.approx(wanted, abs=1e-12)
     assert app.predict.served is not None
+    assert not any(file.missing for file in app.predict.served.histories.values())
+    asyncio.run(asked(app, ("/v1/predict?explain=true", new)))
     misses = {name: file.missing for name, file in app.predict.served.histories.items()}
-    assert sum(misses.values()) <= 1  # the request's own pair, at most
+    asyncio.run(asked(app, ("/v1/predict", new)))
+    once = {name: file.missing - misses[name] for name, file in app.predict.served.histories.items()}
+    assert misses == once  # as a prediction's own keys are
+    assert any(once.values())
     app.journal.close()
     histories.refresh(made, 6)
     again = create_app(made, histories.PROJECT, collect=False)

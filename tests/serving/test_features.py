@@ -7,21 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
-from relevo import sql
-from relevo.definition import check
-from relevo.encoding import Encoder
-from support import service, small
+from support import arithmetics, service
 from support.service import GOOD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SQL = """select cast(airline as integer) as number, cast(flight as double) as size,
-- cast(flight as double) as opposite from request"""
+pytestmark = pytest.mark.xdist_group("features")  # one process makes what they share
+
 FINE, NO_NUMBER, NO_PROBABILITY = (
     GOOD | {"Emp-I": "12", "Vlo-I": "3"},
     GOOD | {"Emp-I": "SKU"},
@@ -29,40 +24,11 @@ FINE, NO_NUMBER, NO_PROBABILITY = (
 )
 
 
-def linear(width: int) -> bytes:
-    """A model that adds its features: two opposite infinities make it NaN."""
-    node = helper.make_node(
-        "LinearRegressor",
-        ["features"],
-        ["margin"],
-        domain="ai.onnx.ml",
-        coefficients=[0.1] * width,
-        intercepts=[0.0],
-    )
-    places = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, size])
-        for name, size in (("features", width), ("margin", 1))
-    ]
-    graph = helper.make_graph([node], "linear", places[:1], places[1:])
-    opsets = [helper.make_opsetid("ai.onnx.ml", 3), helper.make_opsetid("", 17)]
-    model: onnx.ModelProto = helper.make_model(graph, opset_imports=opsets, ir_version=8)
-    found: bytes = model.SerializeToString()
-    return found
-
-
 @pytest.fixture(scope="module")
 def arithmetic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[service.Service]:
     """A service whose features can fail."""
     root = tmp_path_factory.mktemp("arithmetic")
-    plan = sql.compile_features(SQL, request=check.columns(small.definition().request))
-    changes = {
-        "sql": plan.sql,
-        "tree": plan.tree,
-        "encoders": [Encoder(feature.name, feature.type) for feature in plan.features],
-        "model": linear(3),
-        "lookups": {},
-    }
-    service.workspace(root, changes)
+    service.workspace(root, arithmetics.changes())
     started = service.start(root)
     yield started
     assert started.stop() == 0

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from relevo.package import ModelPackage
-from support import service, small
+from relevo.records import CHAMPION
+from relevo.serving.app import create_app
+from support import asgi, service, small
 from support.service import GOOD, SECOND, until
 
 if TYPE_CHECKING:
@@ -116,6 +118,33 @@ def test_a_package_that_cannot_be_loaded_is_refused_and_the_old_one_stays(tmp_pa
     assert running.client.get("/v1/model").json()["note"] == ""
     assert running.metric("relevo_refused_packages_total") == 1
     assert running.stop() == 0
+
+
+def test_what_answers_is_under_the_release_in_force(tmp_path: Path) -> None:
+    """Else the guard would watch, and take back, one that is over."""
+    made = service.workspace(tmp_path, {}, SECOND)
+    first = made.ledger.version("flights", "1.0.0")
+    assert first is not None
+    service.promote(made, "1.0.1")
+    with asgi.over(create_app(made, "flights", collect=False)) as ask:
+        follower, predict = ask.app.follower, ask.app.predict
+        before = predict.serving()
+        assert before.release.number == 2
+        (made.blobs.folder(first.digest) / "model.onnx").write_bytes(b"")
+        made.ledger.release("flights", CHAMPION, "1.0.0", who="test", why="", act="rollback")
+        assert follower.look() is None
+        assert "model.onnx" in follower.note
+        service.promote(made, "1.0.1")
+        found = follower.look()
+        assert found is not None
+        follower.take(found)
+        assert follower.look() is None
+        served = predict.serving()
+        assert (served.release.number, served.version, served.live) == (4, before.version, before.live)
+        assert served.counts is not before.counts
+        assert (ask.app.metrics.swaps, ask.app.metrics.lookup_swaps, follower.note) == (0, 0, "")
+        ended = made.ledger.end(served.release, who="guard", why="", to="1.0.0")
+        assert ended is not None
 
 
 def test_it_answers_while_the_ledger_is_away(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,18 +11,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from relevo import challenge
-from relevo.journal import Journal
+from relevo.journal import COUNTS, Journal
 from relevo.records import CHALLENGER, CHAMPION, Release
 from relevo.serving.access import Access
+from relevo.serving.app import create_app
 from relevo.serving.challenger import Challenger
+from relevo.serving.counting import Counting
 from relevo.serving.follow import Follower
 from relevo.serving.guard import FRESH, Guard, Seen, merged
 from relevo.serving.ids import Ids
 from relevo.serving.metrics import Metrics
 from relevo.serving.predict import Predict
 from relevo.watching import Counts
-from support import planted, service, small
-from support.service import until
+from support import asgi, planted, service, small
+from support.service import GOOD, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +97,7 @@ def test_a_fresh_release_that_answers_badly_goes_back_to_the_version_before(tmp_
 def test_a_champions_counts_are_of_its_last_hours_and_of_who_stood_beside_it(tmp_path: Path) -> None:
     made = service.workspace(tmp_path, {}, service.SECOND)
     metrics = Metrics()
-    predict = Predict(Journal.open(tmp_path / "log"), metrics, Ids(), project="flights", alias=CHAMPION)
+    predict = _predict(tmp_path, metrics)
     challenger = Challenger(made, "flights", predict, metrics, None)
     access = Access(made, "flights", None)
     follower = Follower(made, "flights", CHAMPION, predict, metrics, access, None)
@@ -108,7 +111,7 @@ def test_a_champions_counts_are_of_its_last_hours_and_of_who_stood_beside_it(tmp
     found.counts.found += [0.5]
     assert {key: counts["answered"] for key, counts in tally.to_json().items()} == {"1-": 3, "1": 1}
     begun = challenge.canary(made, "flights", "1.0.1", share=0.5, who="test")
-    challenger.look("news")
+    challenger.look("news", made.ledger.standing("flights", CHALLENGER))
     challenger.take()
     assert predict.canary is not None
     predict.canary.served.counts.found += [0.5] * 7
@@ -117,7 +120,7 @@ def test_a_champions_counts_are_of_its_last_hours_and_of_who_stood_beside_it(tmp
     beside = {f"1+{number}": 5, f"{number}@1": 7}
     assert {key: counts["answered"] for key, counts in tally.to_json().items()} == {"1-": 3, "1": 1, **beside}
     challenge.end(made.ledger, "flights", who="test")
-    challenger.look("more news")
+    challenger.look("more news", made.ledger.standing("flights", CHALLENGER))
     challenger.take()
     found.counts.found += [0.5]
     assert tally.to_json()["1"]["answered"] == 2
@@ -127,13 +130,60 @@ def test_a_champions_counts_are_of_its_last_hours_and_of_who_stood_beside_it(tmp
     assert len(tally.to_json()) < 40
 
 
+@pytest.mark.parametrize("route", ["/v2/models/flights/infer", "/v1/predict?explain=true"])
+def test_what_other_routes_answer_counts_as_what_they_fail_at_does(tmp_path: Path, route: str) -> None:
+    """A rare failure is rare on each route; and no canary is compared with what it was not asked."""
+    known = {"background": FLIGHTS[:5]}
+    made = service.workspace(tmp_path, known, known | planted.failing(tmp_path / "changed"))
+    newest = made.ledger.versions("flights")[0].version
+    service.promote(made, newest)
+    asked = [flight for flight in FLIGHTS if flight["Emp-I"] != "SKU"][:45]
+    failing = GOOD | {"Emp-I": "SKU"}
+    wrong = GOOD | {"Emp-I": None}
+    with asgi.over(create_app(made, "flights", collect=False)) as ask:
+
+        def post(flights: list[dict[str, Any]]) -> int:
+            body: Any = flights
+            if route.startswith("/v2"):
+                tensors = [[flight[name] for flight in flights] for name in GOOD]
+                body = {
+                    "inputs": [
+                        {"name": name, "datatype": "BYTES", "shape": [len(data)], "data": data}
+                        for name, data in zip(GOOD, tensors, strict=True)
+                    ]
+                }
+            return ask("POST", route, json.dumps(body).encode(), {"content-type": "application/json"}).status
+
+        def counted() -> dict[str, list[int]]:
+            numbers = ("answered", "refused", "failed")
+            found = ask.app.metrics.tally.to_json()
+            return {key: [counts[name] for name in numbers] for key, counts in found.items()}
+
+        for start in range(0, 45, 15):
+            assert post(asked[start : start + 15]) == 200
+        assert [post([failing]), post([wrong])] == [422, 422]
+        assert counted() == {"2": [45, 1, 1]}
+        challenge.canary(made, "flights", "1.0.0", share=0.5, who="test")
+        ask.app.follower.look()
+        assert ask.app.follower.challenger is not None
+        ask.app.follower.challenger.take()
+        assert post(asked[:15]) == 200
+        assert post([failing]) == 422
+        assert counted() == {"2": [60, 1, 2], "2+3": [0, 0, 0], "3@2": [0, 0, 0]}
+
+
+def _predict(root: Path, metrics: Metrics) -> Predict:
+    counting = Counting(Journal.open(root / "log", COUNTS), metrics)
+    return Predict(Journal.open(root / "log"), metrics, Ids(), counting, project="flights", alias=CHAMPION)
+
+
 class Judged:
     """A guard over a workspace with two versions, given counts as a service would count them."""
 
     def __init__(self, root: Path) -> None:
         self.made = service.workspace(root, {}, service.SECOND)
-        metrics = Metrics()
-        predict = Predict(Journal.open(root / "log"), metrics, Ids(), project="flights", alias=CHAMPION)
+        self.metrics = metrics = Metrics()
+        predict = _predict(root, metrics)
         self.guard = Guard(self.made, predict, lambda: [metrics.tally.to_json()])
 
     def release(self, alias: str = CHAMPION) -> Release:
@@ -167,7 +217,7 @@ def test_what_moved_since_it_was_judged_stays(judged: Judged) -> None:
     judged.guard.judge(Seen(judged.release(), again, counts))
     judged.guard.judge(Seen(judged.release(), again, counts))
     assert ledger.standing("flights", CHALLENGER) is None
-    assert (len(ledger.releases("flights")), judged.guard.rollbacks) == (4, 1)
+    assert (len(ledger.releases("flights")), judged.metrics.rollbacks) == (4, 1)
 
 
 def test_two_services_that_find_the_same_act_once(tmp_path: Path) -> None:
@@ -179,7 +229,7 @@ def test_two_services_that_find_the_same_act_once(tmp_path: Path) -> None:
     )
     for guard in (one.guard, two):
         guard.judge(seen)
-    assert (one.guard.rollbacks, two.rollbacks) == (1, 0)
+    assert one.metrics.rollbacks == 1
     assert [release.act for release in one.made.ledger.releases("flights")] == [
         "promote",
         "challenge",

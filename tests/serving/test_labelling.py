@@ -151,6 +151,7 @@ def test_what_was_labelled_before_a_kill_is_beside_its_prediction(tmp_path: Path
     assert rows == [(ids[0], True, 0), (ids[1], False, 1)]
 
 
+@pytest.mark.slow
 def test_a_full_disk_refuses_labels_too(tmp_path: Path) -> None:
     service.workspace(tmp_path)
 

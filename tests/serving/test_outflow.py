@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from relevo.serving import outflow
 from relevo.serving.outflow import MEMORY, IdleError, Outflow
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ class Caller:
             self.over = not message.get("more_body", False)
 
 
+def on_disk(out: Outflow) -> int:
+    """Bytes of all that waits in files."""
+    return sum(os.fstat(part.file.fileno()).st_size for part in out._parts)
+
+
 def test_what_is_not_taken_waits_on_the_disk_in_order(tmp_path: Path) -> None:
     pieces = [bytes([number % 251]) * 100_000 for number in range(300)]
 
@@ -43,10 +49,10 @@ def test_what_is_not_taken_waits_on_the_disk_in_order(tmp_path: Path) -> None:
             await asyncio.sleep(0)
             if number == 200:
                 assert len(out._memory) <= MEMORY + len(piece)
-                assert os.fstat(out._file.fileno()).st_size > 18_000_000  # type: ignore[union-attr]
+                assert on_disk(out) > 18_000_000
                 caller.may.set()
         await out.end()
-        assert os.fstat(out._file.fileno()).st_size == 0  # type: ignore[union-attr]
+        assert on_disk(out) == 0
         out.close()
         return caller
 
@@ -54,6 +60,33 @@ def test_what_is_not_taken_waits_on_the_disk_in_order(tmp_path: Path) -> None:
     assert caller.over
     assert b"".join(caller.taken) == b"".join(pieces)
     assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_who_reads_behind_what_is_written_lets_no_file_grow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much is sent in all, the files hold what waits, and a part."""
+    part, most = 1 << 18, 1 << 20
+    monkeypatch.setattr(outflow, "PART", part)
+    pieces = [bytes([number % 251]) * 50_000 for number in range(400)]
+
+    async def run() -> Caller:
+        caller = Caller()
+        caller.may.set()
+        out = Outflow(caller.send, tmp_path, idle=5, most=most)
+        await out.begin([])
+        largest = 0
+        for piece in pieces:
+            out.put(piece)
+            largest = max(largest, on_disk(out))
+            if largest > most // 2:  # from now on there is always something that waits
+                await out.room()
+        assert most // 2 < largest <= most + part + 2 * len(pieces[0])
+        await out.end()
+        out.close()
+        return caller
+
+    assert b"".join(asyncio.run(run()).taken) == b"".join(pieces)
 
 
 def test_no_more_is_read_while_too_much_waits(tmp_path: Path) -> None:

@@ -120,6 +120,7 @@ def test_predictions_are_answered_meanwhile(shop: Service) -> None:
         assert [set(one.result()) for one in busy] == [{200}] * 3
 
 
+@pytest.mark.slow
 def test_what_is_answered_is_logged_and_nothing_else(tmp_path: Path) -> None:
     histories.workspace(tmp_path, weeks=2)
     running = service.start(tmp_path)
@@ -139,6 +140,7 @@ def test_what_is_answered_is_logged_and_nothing_else(tmp_path: Path) -> None:
     assert running.stop() == 0
 
 
+@pytest.mark.slow
 def test_texts_are_keys_too_and_what_the_contract_refuses_is_not_recommended(tmp_path: Path) -> None:
     """An id with a slash and an accent; of the products only those up to 10 may be asked for."""
     request = Contract(
@@ -155,6 +157,7 @@ def test_texts_are_keys_too_and_what_the_contract_refuses_is_not_recommended(tmp
     assert running.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_package_without_it_answers_404(tmp_path: Path) -> None:
     histories.workspace(tmp_path, {"recommend": None}, weeks=1)
     running = service.start(tmp_path)
@@ -164,6 +167,7 @@ def test_a_package_without_it_answers_404(tmp_path: Path) -> None:
     assert running.stop() == 0
 
 
+@pytest.mark.slow
 def test_without_a_version_it_is_503(tmp_path: Path) -> None:
     histories.workspace(tmp_path, weeks=1, release="")
     running = service.start(tmp_path)

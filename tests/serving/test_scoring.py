@@ -324,6 +324,7 @@ def test_what_is_answered_was_logged_as_the_request_that_it_is(tmp_path: Path) -
     assert line["probability"] == found[8]["probability"]
 
 
+@pytest.mark.slow
 def test_a_stream_keeps_its_version_when_another_is_released(tmp_path: Path) -> None:
     made = service.workspace(tmp_path, {}, service.SECOND)
     started = service.start(tmp_path)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.xdist_group("wire")  # one process makes what they share
+
 ANYWHERE = "0.0.0.0"  # noqa: S104 - to see that it is refused
 BODY = json.dumps(GOOD).encode()
 
@@ -229,6 +231,7 @@ def test_who_sends_requests_by_the_thousand_fills_no_memory(running: service.Ser
     assert process.memory_info().rss - before < 60 << 20
 
 
+@pytest.mark.slow
 def test_who_sends_a_stream_and_reads_later_is_waited_for(strict: service.Service) -> None:
     """For longer than a caller may take no answers who sends nothing either."""
     rows = b"".join(BODY + b"\n" for _ in range(2000))

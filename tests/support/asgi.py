@@ -98,9 +98,19 @@ class Asker:
 @contextmanager
 def asking(root: Path, *changes: dict[str, Any], release: str = "1.0.0") -> Iterator[Asker]:
     """Make a workspace with small versions, and an application over it."""
-    asker = Asker(create_app(service.workspace(root, *changes, release=release), "flights", collect=False))
+    with over(
+        create_app(service.workspace(root, *changes, release=release), "flights", collect=False)
+    ) as asker:
+        yield asker
+
+
+@contextmanager
+def over(app: App) -> Iterator[Asker]:
+    """Ask an application, and close what it holds."""
+    asker = Asker(app)
     try:
         yield asker
     finally:
         asker.app.journal.close()
+        asker.app.counts.close()
         asker.loop.close()

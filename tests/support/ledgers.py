@@ -5,14 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import Engine, event, select
 
 from relevo.errors import LedgerError
 from relevo.ids import uuid7
+from relevo.ledger import written
+from relevo.ledger.database import Database
+from relevo.ledger.tables import heads
 from relevo.records import Materialisation, ModelVersion, Reason, Run, Snapshot, Step, Trial, Verdict, now
 
 if TYPE_CHECKING:
@@ -106,6 +111,18 @@ class LedgerConformance:
         assert len(ledger.runs(project, limit=2)) == 2
         assert {project, project + "-other"} <= set(ledger.projects())
 
+    def test_runs_that_decisions_led_to_are_found_by_it(self, ledger: Ledger, project: str) -> None:
+        first, second = (
+            a_run(project, plan={"because": f"d{day}"}, started_at=f"2026-01-0{day}T00:00:00.000000+00:00")
+            for day in (1, 2)
+        )
+        others = [a_run(project), a_run(project, plan={"because": ""})]
+        for run in (first, *others, second, a_run(project + "-other", plan={"because": "d1"})):
+            ledger.start_run(run)
+        assert ledger.led_to(project) == [second, first]
+        done = ledger.finish_run(first.id, status="refused")
+        assert ledger.led_to(project) == [second, done]
+
     def test_a_run_cannot_start_twice(self, ledger: Ledger, project: str) -> None:
         run = a_run(project)
         ledger.start_run(run)
@@ -120,6 +137,24 @@ class LedgerConformance:
         for step in (failed, done):
             ledger.save_step(step)
         assert ledger.steps(run.id) == [failed, done]
+
+    def test_costs_are_those_of_steps_that_were_done(self, ledger: Ledger, project: str) -> None:
+        first, second = a_run(project), a_run(project)
+        for run in (first, second, other := a_run(project + "-other")):
+            ledger.start_run(run)
+        at = [f"2026-01-0{day}T00:00:00.000000+00:00" for day in range(1, 5)]
+        done = [
+            a_step(run, name=name, started_at=time, wall_seconds=2.5)
+            for run, name, time in zip((first, first, second), ("clean", "train", "clean"), at, strict=False)
+        ]
+        for step in (*done, a_step(other, started_at=at[0])):
+            ledger.save_step(step)
+        for status in ("reused", "failed"):
+            ledger.save_step(a_step(second, status=status, started_at=at[2]))
+        bare = [replace(step, output={}) for step in done]
+        assert ledger.costs(project, until=at[3]) == bare
+        assert ledger.costs(project, until=at[2]) == bare[:2]
+        assert ledger.costs(project, until=at[3], limit=2) == bare[1:]
 
     def test_a_step_of_no_run_is_refused(self, ledger: Ledger, project: str) -> None:
         with pytest.raises(LedgerError, match="names something that is not there"):
@@ -182,6 +217,37 @@ class LedgerConformance:
         assert ledger.materialisations(project) == made[::-1]
         assert ledger.materialisations("another") == []
         assert ledger.news(project) == ("0" * 64, made[-1].number)
+
+    def test_histories_are_read_as_of_one_moment(self, ledger: Ledger, project: str) -> None:
+        """Those of two runs are never mixed, though the second is recorded while the first is read."""
+        one = Materialisation(
+            project=project, name="pairs", shape="s", layout="l", snapshot="a", sha256="f" * 64,
+            rows=3, bytes=5, newest="2024-12-30 00:00:00", made_at=now(),
+        )  # fmt: skip
+        names = ("pairs", "customers", "products")
+        ledger.save_materialisations([replace(one, name=name) for name in names])
+        statements: list[str] = []
+
+        def meanwhile(*asked: Any) -> None:
+            if "relevo_materialisations" not in asked[2]:
+                return
+            statements.append(asked[2])
+            if len(statements) == 1:
+                ledger.save_materialisations([replace(one, name=name, snapshot="b") for name in names])
+
+        event.listen(Engine, "after_cursor_execute", meanwhile)
+        try:
+            found = ledger.newest(project, [*((name, "s", "l") for name in names), ("pairs", "s", "x")])
+        finally:
+            event.remove(Engine, "after_cursor_execute", meanwhile)
+        assert [made and (made.name, made.snapshot) for made in found] == [
+            *((name, "a") for name in names),
+            None,
+        ]
+        assert len(statements) > 1
+        newest = ledger.materialisation(project, "pairs", "s", "l")
+        assert newest is not None
+        assert newest.snapshot == "b"
 
     def test_news_is_a_release_or_a_materialisation(self, released: Ledger, project: str) -> None:
         assert released.news(project) == (released.token(project), 0)
@@ -303,6 +369,14 @@ class LedgerConformance:
             )
         assert [row.facts["share"] for row in released.releases(project, "challenger")] == [0.1, 0.2]
 
+    def test_a_reading_sees_one_moment(self, released: Ledger, project: str, url: str) -> None:
+        with closing(Database(url, timeout=5, create=False)) as database, database.reading() as reader:
+            before = reader.execute(select(heads)).all()
+            released.release(project, "champion", "1.0.0", who="ana", why="", act="rollback")
+            assert reader.execute(select(heads)).all() == before
+            written.verify(reader, project)
+        released.verify(project)
+
     def test_an_alias_is_taken_away_from_the_release_that_was_judged_only(
         self, released: Ledger, project: str
     ) -> None:
@@ -324,6 +398,16 @@ class LedgerConformance:
             )
         assert len([one for one in done if one is not None]) == 1
         assert len(released.releases(project)) == 4
+
+    def test_whoever_looked_before_the_alias_moved_moves_nothing(
+        self, released: Ledger, project: str
+    ) -> None:
+        said: dict[str, Any] = {"who": "one", "why": "", "act": "promote"}
+        before = released.releases(project, "champion")[-1].number
+        assert released.release_after(0, project, "challenger", "1.0.0", **said) is not None
+        moved = released.release_after(before, project, "champion", "1.0.0", **said)
+        assert moved == released.standing(project, "champion")
+        assert released.release_after(before, project, "champion", "1.1.0", **said) is None
 
     def test_a_challenger_that_becomes_champion_is_one_no_longer(
         self, released: Ledger, project: str

@@ -61,9 +61,12 @@ def silent() -> dict[str, Any]:
 def slow(layers: int = 24) -> dict[str, Any]:
     """A model that multiplies large matrices before it says the same as ever."""
     width = 1200
-    nodes = [helper.make_node("MatMul", ["features", "wide"], ["layer0"])]
+    (sound,) = onnx.load_from_string(small.fitted().onnx).graph.node
+    sound.output[0] = "sound"
+    nodes = [sound, helper.make_node("MatMul", ["features", "wide"], ["layer0"])]
     nodes += [helper.make_node("MatMul", [f"layer{n}", "square"], [f"layer{n + 1}"]) for n in range(layers)]
-    nodes.append(helper.make_node("MatMul", [f"layer{layers}", "narrow"], ["margin"]))
+    nodes.append(helper.make_node("MatMul", [f"layer{layers}", "narrow"], ["nothing"]))
+    nodes.append(helper.make_node("Add", ["sound", "nothing"], ["margin"]))
     wide = np.zeros((len(small.fitted().encoders), width), np.float32)
     numbers = {
         "wide": wide,
@@ -81,7 +84,7 @@ def sure() -> dict[str, Any]:
 
 @cache
 def reference() -> dict[str, Any]:
-    """The profile of what the sound package answers to made-up flights."""
+    """The profile of made-up flights and what the sound package answers to them; one pair of features is told too."""
     import tempfile
     from pathlib import Path
 
@@ -91,7 +94,15 @@ def reference() -> dict[str, Any]:
     rng = random.Random(11)
     asked = [package.validators.one.validate_python(small.body(small.request(rng))) for _ in range(4_000)]
     found = np.array([answer.probability for answer in package.predict(asked)])
-    return profile([], {}, found)
+    features = small.definition().plan.features
+    values = zip(*(package.features(request) for request in asked), strict=True)
+    columns = {
+        column.name: np.ma.masked_array([one or "" for one in given], [one is None for one in given])
+        if column.type == "text"
+        else np.array(given)
+        for column, given in zip(features, values, strict=True)
+    }
+    return profile(features, columns, found, [("airline", "hour")])
 
 
 def _changed(folder: Path, text: str, other: str) -> Definition:
@@ -112,7 +123,8 @@ def _model(nodes: list[Any], numbers: dict[str, Any]) -> bytes:
         [helper.make_tensor_value_info("margin", TensorProto.FLOAT, [None, 1])],
         [numpy_helper.from_array(value, name) for name, value in numbers.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    sets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
+    model = helper.make_model(graph, opset_imports=sets, ir_version=9)
     onnx.checker.check_model(model)
     made: bytes = model.SerializeToString()
     return made

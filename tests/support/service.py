@@ -87,9 +87,17 @@ class Service:
 
 
 def start(
-    root: Path, *arguments: str, workers: int = 1, command: list[str] | None = None, **options: Any
+    root: Path,
+    *arguments: str,
+    workers: int = 1,
+    command: list[str] | None = None,
+    variables: dict[str, str] | None = None,
+    **options: Any,
 ) -> Service:
-    """Start ``relevo serve`` on a free port, or another command that does, and wait for its ready line."""
+    """Start ``relevo serve`` on a free port, or another command that does, and wait for its ready line.
+
+    Of Relevo's own environment variables it has only these ``variables``.
+    """
     said = root / "said.txt"
     usual = [
         sys.executable,
@@ -110,7 +118,7 @@ def start(
             stdout=subprocess.PIPE,
             stderr=out,
             text=True,
-            env=environment | {"LC_ALL": "C.UTF-8"},
+            env=environment | {"LC_ALL": "C.UTF-8"} | (variables or {}),
             **options,
         )
     assert process.stdout is not None

@@ -8,6 +8,9 @@ import sys
 
 def main() -> None:
     """Run the command line; errors of ours end with one clear message and exit code 1."""
+    from relevo import leash
+
+    leash.fasten()
     from relevo.cli.app import app
     from relevo.cli.output import guarded
 

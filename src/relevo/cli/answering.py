@@ -17,8 +17,12 @@ from relevo.texts import t
 from relevo.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from starlette.types import ASGIApp
+
+    from relevo.serving.app import App
 
 MOST_WORKERS = 256
 
@@ -57,7 +61,7 @@ def _count(workers: str) -> int:
 
 
 def serve(
-    folder: Path, host: str, port: int, workers: str, given: Mapping[str, str | None], *, json: bool
+    folder: Path, host: str, port: int, workers: str, given: Mapping[str, object], *, json: bool
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; what is ``given`` wins over the settings."""
     from relevo import serving
@@ -82,7 +86,14 @@ def serve(
             )
         sys.stdout.flush()
 
-    serving.run(workspace, name, host=host, port=port, workers=count, settings=settings, ready=ready)
+    page: Callable[[App], ASGIApp] | None = None
+    if settings.gradio:
+        from relevo.gradio import mounted
+
+        page = mounted
+    serving.run(
+        workspace, name, host=host, port=port, workers=count, settings=settings, ready=ready, page=page
+    )
 
 
 def _given(words: list[str], package: ModelPackage) -> Any:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from relevo.cli import keys
+from relevo.cli import alerts, export, keys, migrating, mlflow, preparing, steps, stories, watched
 from relevo.cli.loadtest import loadtest
 from relevo.cli.options import Json, Of
 from relevo.texts import t
@@ -22,6 +22,10 @@ app = typer.Typer(
 )
 
 app.add_typer(keys.app, name="keys")
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(watched.withheld, name="withheld")
+app.add_typer(export.app, name="export")
+app.add_typer(mlflow.app, name="mlflow")
 
 Folder = Annotated[
     Path,
@@ -93,22 +97,10 @@ def check(project: Folder = HERE, json: Json = False) -> None:
     command(project, json=json)
 
 
-@app.command(help=t("Do one step of a run, for an orchestrator."))
-def step(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help=t("The step: ingest, clean, examples, train:NAME, …"))
-    ],
-    run_id: Annotated[
-        str, typer.Option("--run", metavar="ID", help=t("The run's id; a new one begins a run."))
-    ],
-    project: Of = HERE,
-    set_: Sets = None,
-    json: Json = False,
-) -> None:
-    """Do one step."""
-    from relevo.cli.running import step as command
-
-    command(name, run_id, project, set_ or [], json=json)
+app.command(help=t("Do one step of a run, for an orchestrator."))(steps.step)
+app.command(help=t("End a run that an orchestrator does not go on with; one that has ended stays as it is."))(
+    steps.end
+)
 
 
 @app.command(help=t("Serve the champion over HTTP; follows promotions without a restart."))
@@ -142,6 +134,9 @@ def serve(
     root_path: Annotated[
         str | None, typer.Option(metavar="PATH", help=t("The path under which a proxy shows the service."))
     ] = None,
+    gradio: Annotated[
+        bool, typer.Option("--gradio", help=t("Show the end user's page at /gradio (relevo[gradio])."))
+    ] = False,
     json: Json = False,
 ) -> None:
     """Serve."""
@@ -155,8 +150,82 @@ def serve(
         "certificate": certificate,
         "certificate_key": certificate_key,
         "root_path": root_path,
+        "gradio": gradio or None,
     }
     command(project, host, port, workers, given, json=json)
+
+
+@app.command(
+    help=t(
+        "Show the end user's page, made from the contract: of a service, or of the champion in this process."
+    )
+)
+def gradio(
+    project: Folder = HERE,
+    url: Annotated[
+        str, typer.Option(metavar="URL", help=t("The service to ask; without it the champion answers here."))
+    ] = "",
+    key_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=t("File of the key for --url; RELEVO_API_KEY by default.")),
+    ] = None,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help=t("The address to listen on."))] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(metavar="N", min=0, max=65535, help=t("The port; 0 takes a free one."))
+    ] = 7860,
+    root_path: Annotated[
+        str | None, typer.Option(metavar="PATH", help=t("The path under which a proxy shows the page."))
+    ] = None,
+    lang: Annotated[
+        str, typer.Option(metavar="en|es", help=t("The page's language; the browser's by default."))
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Show the page."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from relevo.cli.paging import gradio as command
+
+    command(project, url, key_file, host, port, root_path, lang, json=json)
+
+
+@app.command(
+    help=t("Serve and schedule in one command: the API, and everything that is to be done by the clock.")
+)
+def up(
+    project: Folder = HERE,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help=t("The address to listen on."))] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(metavar="N", min=0, max=65535, help=t("The port; 0 takes a free one."))
+    ] = 8000,
+    workers: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help=t(
+                "Processes that answer; auto takes as many as the control group's quota of processors allows."
+            ),
+        ),
+    ] = "auto",
+    no_serve: Annotated[bool, typer.Option("--no-serve", help=t("Schedule only."))] = False,
+    json: Json = False,
+) -> None:
+    """Serve and schedule."""
+    from relevo.cli.up import up as command
+
+    command(project, host, port, workers, serve=not no_serve, json=json)
+
+
+@app.command(help=t("List what is scheduled next, and what ran."))
+def jobs(
+    project: Folder = HERE,
+    project_: Of = HERE,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help=t("How many jobs that ran."))] = 20,
+    json: Json = False,
+) -> None:
+    """List jobs."""
+    from relevo.cli.jobs import jobs as command
+
+    command(_either(project, project_), limit, json=json)
 
 
 @app.command(help=t("Answer a request given as JSON, FIELD=VALUE pairs, or - for standard input."))
@@ -347,6 +416,26 @@ def sql(
     command(query, project, json=json)
 
 
+@app.command(
+    help=t("Compare two files, folders or patterns: which columns are distributed otherwise, and how.")
+)
+def drift(
+    reference: Annotated[
+        str, typer.Argument(metavar="REFERENCE", help=t("Parquet, CSV or JSON lines: what it was like."))
+    ],
+    current: Annotated[str, typer.Argument(metavar="CURRENT", help=t("What it is like now."))],
+    columns: Annotated[
+        str, typer.Option(metavar="A,B", help=t("Only these columns; all that both have by default."))
+    ] = "",
+    top: Annotated[int, typer.Option(metavar="N", min=1, help=t("Show so many columns."))] = 20,
+    json: Json = False,
+) -> None:
+    """Compare two sets of rows."""
+    from relevo.cli.drifting import drift as command
+
+    command(reference, current, columns, top, json=json)
+
+
 @app.command(help=t("Bring the predictions and labels that were logged into the lake."))
 def collect(project: Folder = HERE, json: Json = False) -> None:
     """Collect predictions."""
@@ -355,6 +444,37 @@ def collect(project: Folder = HERE, json: Json = False) -> None:
     command(project, json=json)
 
 
+@app.command(help=t("Send the messages that wait, once; exit code 1 says that a channel failed."))
+def deliver(project: Folder = HERE, json: Json = False) -> None:
+    """Deliver messages."""
+    from relevo.cli.delivering import deliver as command
+
+    command(project, json=json)
+
+
+app.command(
+    help=t(
+        "Make a workspace ready for processes that share it: folders, the ledger's tables, keys from files."
+    )
+)(preparing.prepare)
+app.command(
+    help=t("Look at what is new, alert, decide what follows, and do it: retrain, roll back, withhold.")
+)(watched.monitor)
+app.command(
+    help=t("Tell how a version, an alert, a run, a decision or a window came about, and what followed.")
+)(stories.why)
+app.command(
+    help=t("Ask the critical cases of what answers now, and alert about those that fail (exit code 1).")
+)(stories.cases)
+app.command(
+    help=t("Write a week's report in plain words, as HTML and Markdown; the first lines say what to look at.")
+)(stories.report)
+app.command(
+    help=t("Show what each step costs from run to run, what became dearer, and which limit comes near.")
+)(stories.trends)
+app.command(help=t("Move the ledger to another database, or take its schema back for an earlier Relevo."))(
+    migrating.migrate
+)
 app.command(
     help=t("Test a service under load: users who wait for answers, the most of them, or a fixed rate.")
 )(loadtest)

@@ -19,6 +19,7 @@ from relevo.errors import LoadTestError
 from relevo.loadtest import bodies, capacity, closed_loop, draws, locustfile, open_loop
 from relevo.loadtest.closed_loop import Users
 from relevo.loadtest.measured import Limits
+from relevo.loadtest.observed import observing
 from relevo.loadtest.open_loop import Pace
 from relevo.loadtest.page import milliseconds, page
 from relevo.loadtest.report import Report, command, verdict
@@ -78,8 +79,12 @@ def loadtest(url: str, options: Options) -> None:
         return
     started = now()
     kind = "capacity" if options.capacity else "open" if options.rate is not None else "closed"
-    outcome = _open(asked, options, seconds) if kind == "open" else _closed(asked, options, limits, seconds)
-    report = Report(kind, asked, outcome, limits, started, command(["relevo", *sys.argv[1:]]))
+    with observing(asked) as seen:
+        outcome = (
+            _open(asked, options, seconds) if kind == "open" else _closed(asked, options, limits, seconds)
+        )
+    typed = command(["relevo", *sys.argv[1:]])
+    report = Report(kind, asked, outcome, limits, started, typed, seen.found)
     _tell(report, options)
     if outcome.interrupted:
         raise Reported

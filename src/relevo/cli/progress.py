@@ -1,15 +1,17 @@
-"""Shows a run: live on a terminal, plain lines elsewhere, nothing where JSON is asked for."""
+"""Shows a run: live on a terminal, plain lines elsewhere, nothing (or on standard error) where JSON is asked for."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from relevo.texts import t
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TextIO
 
     from relevo.lifecycle import Event
 
@@ -26,24 +28,26 @@ def _cost(event: Event) -> str:
 
 
 @contextmanager
-def listener(*, quiet: bool) -> Iterator[Listener]:
-    """Give a function that shows events until the block ends."""
+def listener(*, quiet: bool = False, to: TextIO | None = None) -> Iterator[Listener]:
+    """Give a function that shows events until the block ends; ``to`` a stream in plain lines, when one is given."""
     if quiet:
         yield lambda event: None  # noqa: ARG005 - nothing is shown
+    elif to is not None:
+        yield partial(_plain, to=to)
     elif sys.stdout.isatty():
         with _live() as show:
             yield show
     else:
-        yield _plain
+        yield partial(_plain, to=sys.stdout)
 
 
-def _plain(event: Event) -> None:
+def _plain(event: Event, *, to: TextIO) -> None:
     head = f"[{event.place:>2}/{event.total}] {event.step}"
     if event.state == "said":
-        sys.stdout.write(f"{head}: {event.text}\n")
+        to.write(f"{head}: {event.text}\n")
     elif event.state in ("done", "reused"):
-        sys.stdout.write(f"{head}: {_cost(event)}\n")
-    sys.stdout.flush()
+        to.write(f"{head}: {_cost(event)}\n")
+    to.flush()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from relevo import lifecycle, lookups, outcomes
-from relevo.cli import trying
+from relevo.cli import mirror, trying
 from relevo.cli.output import document, say, table
 from relevo.cli.trying import opened, who
 from relevo.collect import collect_all
@@ -97,6 +97,8 @@ def status(folder: Path, *, json: bool) -> None:
             )
         )
         _steps(steps)
+    if hint := mirror.hint():
+        say(hint)
 
 
 def _described(version: ModelVersion) -> str:
@@ -172,11 +174,12 @@ def _histories(workspace: Workspace, champion: ModelVersion | None) -> list[dict
         manifest = (workspace.blobs.folder(champion.digest) / MANIFEST).read_bytes()
     except PackageError:  # it is gone; whoever wants to answer by it says so
         return []
-    found = []
-    for history in manifests.parse(orjson.loads(manifest)).histories:
-        made = lookups.fact(workspace.ledger, champion.project, history)
-        found.append(lookups.described(made) if made else {"name": history["name"]})
-    return found
+    histories = manifests.parse(orjson.loads(manifest)).histories
+    newest = lookups.known(workspace.ledger, champion.project, histories)
+    return [
+        lookups.described(made) if made else {"name": history["name"]}
+        for history, made in zip(histories, newest, strict=True)
+    ]
 
 
 def _looked_up(histories: list[dict[str, Any]]) -> None:
@@ -262,6 +265,8 @@ def promote(version: str, folder: Path, why: str, *, json: bool) -> None:
     workspace, name = opened(folder)
     before = workspace.ledger.champion(name)
     release = workspace.ledger.release(name, CHAMPION, version, who=who(), why=why, act="promote")
+    mirror.insist(workspace, release)
+    mirror.leave(folder)
     _moved(before, release, json=json)
 
 
@@ -270,6 +275,8 @@ def rollback(folder: Path, to: str, why: str, *, json: bool) -> None:
     workspace, name = opened(folder)
     before = workspace.ledger.champion(name)
     release = lifecycle.rollback(workspace.ledger, name, to=to, who=who(), why=why)
+    mirror.insist(workspace, release)
+    mirror.leave(folder)
     _moved(before, release, json=json)
 
 

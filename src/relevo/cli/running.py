@@ -1,4 +1,4 @@
-"""``run``, ``check`` and ``step``."""
+"""``run`` and ``check``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from relevo import lifecycle
+from relevo.cli import mirror
 from relevo.cli.output import REFUSED, document, say
 from relevo.cli.progress import listener
 from relevo.definition import Definition, load, origins
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from relevo.records import Run
 
 
-def _sets(pairs: list[str]) -> dict[str, str]:
+def sets_of(pairs: list[str]) -> dict[str, str]:
+    """Read TABLE=PATH pairs; raises ``ProjectError`` with all that are none."""
     wrong = [pair for pair in pairs if not all(pair.partition("="))]
     if wrong:
         remedy = t("Write --set departures=path.csv.")
@@ -40,15 +42,20 @@ def _budget(definition: Definition, trials: int | None, seconds: float | None) -
 
 def run(project: Path, pairs: list[str], trials: int | None, seconds: float | None, *, json: bool) -> None:
     """Run the lifecycle; exit code 3 when the gate refused the candidate."""
-    sets = _sets(pairs)
+    sets = sets_of(pairs)
     definition = _budget(load(project, sets=sets), trials, seconds)
     workspace = Workspace.open(project)
-    with listener(quiet=json) as listen:
-        ended = lifecycle.run(definition, workspace, sets=sets, listen=listen)
+    try:
+        with listener(quiet=json) as listen:
+            ended = lifecycle.run(definition, workspace, sets=sets, listen=listen)
+    finally:
+        mirror.leave(project)
     if json:
         document(_report(workspace, ended))
     else:
         _tell(workspace, ended)
+        if hint := mirror.hint():
+            say(hint)
     if ended.status == "refused":
         sys.exit(REFUSED)
 
@@ -85,18 +92,3 @@ def check(project: Path, *, json: bool) -> None:
             features=", ".join(features),
         )
     )
-
-
-def step(name: str, run_id: str, project: Path, pairs: list[str], *, json: bool) -> None:
-    """Do one step of a run; the steps after the first know the run's ``--set`` from the ledger."""
-    sets = _sets(pairs)
-    definition = load(project, sets=sets)
-    workspace = Workspace.open(project)
-    began_with = lifecycle.sets_of(workspace, run_id)
-    if began_with and not sets:
-        sets = dict(began_with)
-        definition = load(project, sets=sets)
-    with listener(quiet=json) as listen:
-        record = lifecycle.run_step(definition, workspace, name, run_id, sets=sets, listen=listen)
-    if json:
-        document(asdict(record))

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from relevo import challenge as challenging
-from relevo import durations
+from relevo import clock, durations
+from relevo.cli import mirror
 from relevo.cli.output import document, say, table
 from relevo.texts import t
 from relevo.workspace import Workspace
@@ -62,6 +63,8 @@ def challenge(asked: Asked, folder: Path, why: str, *, json: bool) -> None:
         release = challenging.canary(
             workspace, name, asked.version, share=share, by=asked.by, who=who(), why=why
         )
+    mirror.insist(workspace, release)
+    mirror.leave(folder)
     if json:
         document(asdict(release))
         return
@@ -142,7 +145,7 @@ def replay(version: str, since: str, folder: Path, *, json: bool) -> None:
 def _begin(since: str) -> datetime:
     """The moment that a duration, or a time, names; without a zone a time is UTC."""
     try:
-        return datetime.now(UTC) - durations.parse(since)
+        return clock.now() - durations.parse(since)
     except (ValueError, OverflowError):
         pass
     try:

@@ -53,11 +53,11 @@ class UnexpectedError(Exception):
     """An answer of success that is not what the service answers."""
 
 
-def answer(found: Any) -> Answer:
-    """Read one answer; raises ``UnexpectedError``."""
+def answer(found: Any, *, logged: bool = True) -> Answer:
+    """Read one answer, without an id where it was not ``logged``; raises ``UnexpectedError``."""
     explanation = found.get("explanation") if isinstance(found, Mapping) else None
     return Answer(
-        _get(found, "id", str),
+        _get(found, "id", str) if logged else "",
         float(_get(found, "probability", float, int)),
         _get(found, "decision", bool),
         _get(found, "label", str),
@@ -67,11 +67,11 @@ def answer(found: Any) -> Answer:
     )
 
 
-def answers(found: Any, count: int) -> list[Answer]:
+def answers(found: Any, count: int, *, logged: bool = True) -> list[Answer]:
     """Read a list of as many answers as there were rows; raises ``UnexpectedError``."""
     if not isinstance(found, list) or len(found) != count:
         raise UnexpectedError
-    return [answer(one) for one in found]
+    return [answer(one, logged=logged) for one in found]
 
 
 _TOLD = {"id", "probability", "decision", "label"}

@@ -35,9 +35,13 @@ class AsyncClient:
         patience: float = 30.0,
         repeat: bool = False,
         verify: Any = True,
+        language: str = "",
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._settings = retries.settings(url, timeout, tries, patience, repeat=repeat)
-        self._http = httpx.AsyncClient(headers=retries.headers(key), timeout=timeout, verify=verify)
+        self._http = httpx.AsyncClient(
+            headers=retries.headers(key, language), timeout=timeout, verify=verify, transport=transport
+        )
 
     def __repr__(self) -> str:
         return f"AsyncClient({self._settings.url!r})"
@@ -62,12 +66,12 @@ class AsyncClient:
         return found
 
     @overload
-    async def explain(self, rows: Row) -> Answer: ...
+    async def explain(self, rows: Row, *, log: bool = True) -> Answer: ...
     @overload
-    async def explain(self, rows: Sequence[Row]) -> list[Answer]: ...
-    async def explain(self, rows: Row | Sequence[Row]) -> Answer | list[Answer]:
+    async def explain(self, rows: Sequence[Row], *, log: bool = True) -> list[Answer]: ...
+    async def explain(self, rows: Row | Sequence[Row], *, log: bool = True) -> Answer | list[Answer]:
         """As ``Client.explain``."""
-        call = calls.predict(rows, repeat=self._settings.repeat, explain=True)
+        call = calls.predict(rows, repeat=self._settings.repeat, explain=True, log=log)
         found: Answer | list[Answer] = await self._ask(call)
         return found
 
@@ -97,6 +101,7 @@ class AsyncClient:
                 try:
                     wait = await self._stream(scored, tries)
                 except httpx.RequestError as error:
+                    tries.streamed(scored.under_way)
                     if scored.rows > rows:
                         tries.again()
                     wait = tries.failed(error)
@@ -119,6 +124,7 @@ class AsyncClient:
         ) as response:
             if response.status_code != httpx.codes.OK:
                 await response.aread()
+                tries.streamed(scored.under_way)
                 return tries.after(response)
             scored.begin(response.headers.get("x-relevo-version", ""))
             async for data in response.aiter_bytes():

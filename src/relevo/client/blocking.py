@@ -27,7 +27,8 @@ class Client:
     ``timeout`` is of silence, in seconds. A question is asked at most ``tries`` times within ``patience`` seconds:
     again when no connection was made, and after 429 and 503 when their ``Retry-After`` is over. Where an answer was
     lost on the way, only questions are asked again that leave no trace, unless ``repeat`` lets a prediction
-    be logged twice. ``verify`` is httpx's. Every method raises ``ServiceError``.
+    be logged twice. ``verify`` and ``transport`` are httpx's. ``language`` (en, es) is what refusals and explanations
+    are asked for in. Every method raises ``ServiceError``.
     """
 
     def __init__(
@@ -40,9 +41,13 @@ class Client:
         patience: float = 30.0,
         repeat: bool = False,
         verify: Any = True,
+        language: str = "",
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._settings = retries.settings(url, timeout, tries, patience, repeat=repeat)
-        self._http = httpx.Client(headers=retries.headers(key), timeout=timeout, verify=verify)
+        self._http = httpx.Client(
+            headers=retries.headers(key, language), timeout=timeout, verify=verify, transport=transport
+        )
 
     def __repr__(self) -> str:
         return f"Client({self._settings.url!r})"
@@ -67,12 +72,15 @@ class Client:
         return found
 
     @overload
-    def explain(self, rows: Row) -> Answer: ...
+    def explain(self, rows: Row, *, log: bool = True) -> Answer: ...
     @overload
-    def explain(self, rows: Sequence[Row]) -> list[Answer]: ...
-    def explain(self, rows: Row | Sequence[Row]) -> Answer | list[Answer]:
-        """Answer as ``predict`` does, with what each field adds in ``explanation``."""
-        call = calls.predict(rows, repeat=self._settings.repeat, explain=True)
+    def explain(self, rows: Sequence[Row], *, log: bool = True) -> list[Answer]: ...
+    def explain(self, rows: Row | Sequence[Row], *, log: bool = True) -> Answer | list[Answer]:
+        """Answer as ``predict`` does, with what each field adds in ``explanation``; without ``log`` no prediction is.
+
+        An answer that is not logged has no id.
+        """
+        call = calls.predict(rows, repeat=self._settings.repeat, explain=True, log=log)
         found: Answer | list[Answer] = self._ask(call)
         return found
 
@@ -106,6 +114,7 @@ class Client:
                 try:
                     wait = self._stream(scored, tries)
                 except httpx.RequestError as error:
+                    tries.streamed(scored.under_way)
                     if scored.rows > rows:
                         tries.again()
                     wait = tries.failed(error)
@@ -129,6 +138,7 @@ class Client:
         ) as response:
             if response.status_code != httpx.codes.OK:
                 response.read()
+                tries.streamed(scored.under_way)
                 return tries.after(response)
             scored.begin(response.headers.get("x-relevo-version", ""))
             for data in response.iter_bytes():

@@ -33,14 +33,21 @@ class Call(Generic[T]):
     """Statuses that are an answer; ``read`` is given the body of 200 and 201, and None of others."""
 
 
-def predict(rows: Row | Sequence[Row], *, repeat: bool, explain: bool = False) -> Call[Any]:
-    """Ask for one answer, or for a list of them; ``repeat`` allows a prediction to be logged twice."""
+def predict(rows: Row | Sequence[Row], *, repeat: bool, explain: bool = False, log: bool = True) -> Call[Any]:
+    """Ask for one answer, or for a list of them; ``repeat`` allows a prediction to be logged twice.
+
+    Only an explanation may be had without ``log``.
+    """
     one = isinstance(rows, Mapping)
     given: Any = rows if one else list(rows)
 
     def read(found: Any) -> Answer | list[Answer]:
-        return answers.answer(found) if one else answers.answers(found, len(given))
+        if one:
+            return answers.answer(found, logged=log)
+        return answers.answers(found, len(given), logged=log)
 
+    if not log:
+        return Call("POST", "/v1/explain", read, safe=True, body=_json(given))
     query = {"explain": "true"} if explain else {}
     return Call("POST", "/v1/predict", read, safe=repeat, query=query, body=_json(given))
 

@@ -63,14 +63,15 @@ def settings(url: str, timeout: float, tries: int, patience: float, *, repeat: b
     return Settings(url.rstrip("/"), timeout, tries, patience, repeat)
 
 
-def headers(key: str) -> dict[str, str]:
+def headers(key: str, language: str = "") -> dict[str, str]:
     """Headers of every request; without ``key`` the environment's is taken; raises ``RequestError``."""
     key = key or os.environ.get(KEY, "")
     if not (key.isascii() and key.isprintable() and " " not in key):
         problem = t("it has blanks or letters that no header can carry.")
         raise RequestError([{"field": "key", "problem": problem}])
     bearer = {"authorization": f"Bearer {key}"} if key else {}
-    return {"accept": "application/json", "content-type": "application/json", **bearer}
+    spoken = {"accept-language": language} if language else {}
+    return {"accept": "application/json", "content-type": "application/json", **spoken, **bearer}
 
 
 class Tries:
@@ -101,6 +102,10 @@ class Tries:
         """Begin to count anew, for something was achieved."""
         self._number = 0
         self._deadline = time.monotonic() + self._settings.patience
+
+    def streamed(self, seconds: float) -> None:
+        """Leave out of patience the time in which a file was under way."""
+        self._deadline += seconds
 
     def _wait(self, error: ServiceError, least: float, cause: Exception | None) -> float:
         self._number += 1

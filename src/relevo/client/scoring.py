@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import IO, TYPE_CHECKING, Any
 
 import orjson
@@ -53,6 +54,7 @@ class Scored:
         self._rest = b""
         self._first = self._last = b""
         self._repeated = False
+        self._began = self._moved = 0.0
         with disk.explained(source):
             self.source: IO[bytes] = source.open("rb")
         try:
@@ -66,6 +68,11 @@ class Scored:
     def counted(self) -> int | None:
         """Rows that were answered; None for Arrow, which is not looked into."""
         return None if self.media == ARROW else self.rows
+
+    @property
+    def under_way(self) -> float:
+        """Seconds from the first byte of this try to its last, in either direction: none before a connection."""
+        return self._moved - self._began
 
     def query(self) -> dict[str, str]:
         """What the next request says beside its body: rows that are there already, and by which version."""
@@ -84,13 +91,16 @@ class Scored:
     def rewind(self) -> None:
         """Put the source back to its beginning, for it is sent whole each time."""
         self.source.seek(0)
+        self._began = self._moved = 0.0
 
     def read(self) -> bytes:
         """Read on in the source; empty at its end."""
+        self._move()
         return self.source.read(CHUNK)
 
     def add(self, data: bytes) -> None:
         """Write what is whole of an answer's bytes."""
+        self._move()
         with disk.explained(self._target):
             if self.media == ARROW:
                 self._file.write(data)
@@ -101,6 +111,10 @@ class Scored:
                 raise ServiceError(t("A line of the answer has more than {limit:,} bytes.", limit=_LONGEST))
             for line in kept:
                 self._add(line)
+
+    def _move(self) -> None:
+        self._moved = time.monotonic()
+        self._began = self._began or self._moved
 
     def _whole(self, lines: list[bytes]) -> tuple[list[bytes], bytes]:
         """Join lines that a quoted value goes over; what has no end yet is left."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from relevo import validation
+from relevo.definition import files
 from relevo.errors import Mistake, RequestError
 from relevo.texts import t
 
@@ -38,21 +40,23 @@ def read(path: Path, contract: Contract, target: Target) -> tuple[tuple[Case, ..
     validators = validation.build(contract)
     cases: list[Case] = []
     mistakes: list[Mistake] = []
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        if EXPECTED not in (reader.fieldnames or ()):
-            remedy = t(
-                "Add it, with “{positive}” or “{negative}”.",
-                positive=target.positive,
-                negative=target.negative,
-            )
-            return (), [Mistake(path.name, EXPECTED, t("the column is absent."), remedy)]
-        for row in reader:
-            found = _case(row, reader.line_num, validators, contract, target, path.name)
-            if isinstance(found, Case):
-                cases.append(found)
-            else:
-                mistakes += found
+    text = files.read_text(path, path.name, mistakes, newline="")
+    if text is None:
+        return (), mistakes
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    if EXPECTED not in (reader.fieldnames or ()):
+        remedy = t(
+            "Add it, with “{positive}” or “{negative}”.",
+            positive=target.positive,
+            negative=target.negative,
+        )
+        return (), [Mistake(path.name, EXPECTED, t("the column is absent."), remedy)]
+    for row in reader:
+        found = _case(row, reader.line_num, validators, contract, target, path.name)
+        if isinstance(found, Case):
+            cases.append(found)
+        else:
+            mistakes += found
     return tuple(cases), mistakes
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from relevo import contract as contracts
 from relevo import digest as digests
 from relevo import sql
-from relevo.definition import brought, check, origins, rows
+from relevo.definition import brought, check, files, origins, rows, watched
 from relevo.definition import cases as critical
 from relevo.definition.relations import Queries
 from relevo.errors import Mistake, ProjectError, RelevoError
@@ -151,6 +151,8 @@ def compile_project(project: Project, mistakes: list[Mistake] | None = None) -> 
         mistakes += wrong
     rows.recommend(project, request, mistakes)
     mistakes += check.decision(project, request)
+    names = [feature.name for feature in plan.features] if plan else []
+    mistakes += watched.check(project, request, names, examples.event_time)
     scored = rows.population(project, request, plan, queries, mistakes)
     if mistakes or plan is None:
         raise ProjectError(mistakes)
@@ -258,7 +260,9 @@ def _features(
     ]
     lookups += [sql.LookupTable(h.name, h.key, h.relation.columns, h.known_at) for h in histories]
     outcome = [name for name in examples.contract.names if name not in request]
-    text = path.read_text(encoding="utf-8")
+    text = files.read_text(path, project.features, mistakes)
+    if text is None:
+        return None
     try:
         return sql.compile_features(
             text, request=check.columns(request), lookups=lookups, outcome=outcome, file=project.features

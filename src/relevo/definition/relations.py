@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from relevo.casting import SQL_TYPES
 from relevo.contract import Contract, Field
+from relevo.definition import files
 from relevo.definition.near import near
 from relevo.errors import Mistake
 from relevo.sql import Column, quote
@@ -81,7 +82,8 @@ class Queries:
             problem = t("there is no such file in {folder}.", folder=self._project.root)
             self._mistakes.append(Mistake(file, "-", problem, t("Write a SELECT over the clean tables.")))
             return None
-        return self.bind(name, file, path.read_text(encoding="utf-8"))
+        text = files.read_text(path, file, self._mistakes)
+        return None if text is None else self.bind(name, file, text)
 
     def bind(self, name: str, file: str, text: str) -> Relation | None:
         """Find the columns of a query given as text."""

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 FILE = "project.py"
 TIMES = ("timestamp", "date")
+_ANSWERED = {
+    "by": ("version", "recommendations"),
+    "item": ("id", "probability", "decision", "label"),
+}
+"""Names that stand beside the field's in what the service recommends."""
 KEYS = ("text", "integer", "boolean", "date", "timestamp")
 
 
@@ -211,6 +216,10 @@ def recommend(project: Project, request: Contract, mistakes: list[Mistake]) -> N
         if name not in request:
             problem = t("there is no field “{name}” in {contract}.", name=name, contract=request.name)
             mistakes.append(Mistake(FILE, f"Recommend.{place}", problem, near(name, request.names)))
+        elif request[name].alias in _ANSWERED[place]:
+            problem = t("the alias “{alias}” is a name of the answer's own.", alias=request[name].alias)
+            remedy = t("Give the field another alias, none of {names}.", names=", ".join(_ANSWERED[place]))
+            mistakes.append(Mistake(FILE, f"Recommend.{place}", problem, remedy))
     others = [f.name for f in request.fields if f.required and f.name not in (wanted.by, wanted.item)]
     if others:
         problem = t("the request needs more than the two: {names}.", names=", ".join(others))

@@ -62,9 +62,9 @@ def ingest(
     """Bring what is new in a table's source into ``raw``; pieces that are there already add nothing.
 
     ``root`` is the project's folder, ``previous`` the table's newest snapshot. Gives ``previous`` with
-    ``changed`` false when the same pieces are in force. ``tell`` is given sentences about the progress,
-    ``received`` numbers of bytes. Raises ``DataError`` about the source and ``WorkspaceError`` about the
-    lake; then no row of the piece at fault was added, and those before it are kept.
+    ``changed`` false, at the table's version now, when the same pieces are in force. ``tell`` is given
+    sentences about the progress, ``received`` numbers of bytes. Raises ``DataError`` about the source and
+    ``WorkspaceError`` about the lake; then no row of the piece at fault was added, and those before it are kept.
     """
     connection = lake.connect()
     try:
@@ -73,9 +73,9 @@ def ingest(
         if not pieces:
             raise DataError(_empty(table, pieces))
         identity = snapshot_id(table, (piece.digest for piece in pieces))
-        if previous is not None and previous.id == identity and lake.exists(raw.name):
-            return replace(previous, changed=False)
         version = lake.version(raw.name)
+        if previous is not None and previous.id == identity:
+            return replace(previous, version=version, changed=False)
         count = _count(raw, pieces)
     finally:
         connection.close()

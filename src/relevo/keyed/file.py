@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from copy import copy
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -83,12 +82,6 @@ class KeyedFile:
     def missing(self) -> int:
         """How many unknown keys were asked for."""
         return self.misses[0]
-
-    def uncounted(self) -> KeyedFile:
-        """Give the same file with a count of its own, for keys that nobody asked for; only one of both is closed."""
-        found = copy(self)
-        found.misses = [0]
-        return found
 
     def __len__(self) -> int:
         return self._rows

@@ -11,41 +11,55 @@ import os
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import URL, NullPool, QueuePool, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy import URL, NullPool, QueuePool, create_engine, event, func, select
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from relevo.errors import LedgerError
-from relevo.ledger import schema
+from relevo.ledger import address, schema
 from relevo.texts import t
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy import Connection, Engine
 
 _BEGIN = "relevo_begin"
 _SETTLED = 1_000_000_000  # nanoseconds
+_LIBPQ = ("psycopg", "psycopg2")
+_PROBES = 3
+_ONE_MOMENT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+"""By default each statement has a moment of its own. Writers keep that: behind a lock they must see what is newest."""
+_LOCKED = "55P03"
+_LONGEST = 2**31 - 1  # milliseconds
 
 
 class Database:
     """Transactions on the ledger's database, opened at first use and migrated when its schema is behind.
 
     ``timeout`` is how many seconds a transaction waits for another's, or for a server to answer. With
-    ``create`` a SQLite file that is absent is made, once: a ledger that vanishes later is an error.
+    ``create`` a SQLite file that is absent is made, once: a ledger that vanishes later is an error. One that was
+    moved elsewhere opens only ``although_closed``.
     """
 
-    def __init__(self, url: str | Path, *, timeout: float, create: bool) -> None:
-        self.url = URL.create("sqlite", database=str(url)) if isinstance(url, Path) else _parsed(url)
-        self.file = _file(self.url)
-        self.shown = str(self.file) if self.file else self.url.render_as_string(hide_password=True)
+    def __init__(
+        self, url: str | Path, *, timeout: float, create: bool, although_closed: bool = False
+    ) -> None:
+        self.url = URL.create("sqlite", database=str(url)) if isinstance(url, Path) else address.parsed(url)
+        self.file = address.file(self.url)
+        self.shown = str(self.file) if self.file else address.shown(self.url)
+        """As people may see it."""
+        self.setting = address.setting(self.file) if self.file else self.shown
+        """The URL that opens it from anywhere, but for its password."""
         self._timeout = timeout
         self._create = create
+        self._although_closed = although_closed
         self._opening = threading.Lock()
         self._engine: Engine | None = None
+        self._reader: Engine | None = None
         self._writer: Engine | None = None
         self._identity: tuple[int, ...] = ()
 
@@ -53,8 +67,8 @@ class Database:
     def reading(self) -> Iterator[Connection]:
         """Open a transaction that sees one moment of the ledger."""
         with self._explained():
-            engine, _ = self._ready()
-            with engine.begin() as connection:
+            reader, _ = self._ready()
+            with reader.begin() as connection:
                 yield connection
 
     @contextmanager
@@ -95,11 +109,11 @@ class Database:
 
     def _ready(self) -> tuple[Engine, Engine]:
         identity = self._identify()
-        if self._engine is None or self._writer is None or identity != self._identity:
+        if self._reader is None or self._writer is None or identity != self._identity:
             with self._opening:
-                if self._engine is None or self._writer is None or self._identify() != self._identity:
+                if self._reader is None or self._writer is None or self._identify() != self._identity:
                     self._open()
-        return self._engine, self._writer  # type: ignore[return-value]  # _open set both
+        return self._reader, self._writer  # type: ignore[return-value]  # _open set both
 
     def _identify(self) -> tuple[int, ...]:
         """Tell the file apart from one put in its place, and this process from one it was forked from."""
@@ -132,15 +146,27 @@ class Database:
             self._engine.dispose(close=self._identity[0] == os.getpid())
         engine = self._sqlite() if self.file else _server(self.url, self._timeout)
         writer = engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+        try:
+            self._bring_up_to_date(engine, writer)
+        except BaseException:
+            engine.dispose()
+            raise
+        self._engine, self._writer = engine, writer
+        self._reader = engine if self.file else engine.execution_options(**_ONE_MOMENT)
+        self._identity = self._identify()
+
+    def _bring_up_to_date(self, engine: Engine, writer: Engine) -> None:
         with engine.begin() as connection:
-            current = schema.is_current(connection)
+            closed = None if self._although_closed else schema.closed(connection, self.shown)
+            if closed is not None:
+                raise closed
+            left = self._although_closed and schema.said(connection, schema.MOVED) is not None
+            current = left or schema.is_current(connection)  # what was left behind stays as it is
         if not current:
             if self.file:
                 self._to_wal(engine)
             with writer.begin() as connection:
                 schema.migrate(connection)
-        self._engine, self._writer = engine, writer
-        self._identity = self._identify()
 
     def _sqlite(self) -> Engine:
         assert self.file is not None
@@ -209,20 +235,45 @@ class Database:
 
     def _away(self, error: Exception) -> LedgerError:
         cause: Any = getattr(error, "orig", error)
+        closed = None
+        if self._engine is not None and "relevo_" in str(cause):  # was it moved while it was open?
+            with suppress(SQLAlchemyError, sqlite3.Error), self._engine.begin() as connection:
+                closed = schema.closed(connection, self.shown)
+        if closed is not None:
+            return closed
         return LedgerError(
             t(
                 "The ledger {ledger} cannot be used: {error}. {remedy}",
                 ledger=self.shown,
                 error=str(cause).strip(),
-                remedy=_remedy(getattr(cause, "sqlite_errorname", "")),
+                remedy=_remedy(_code(cause)),
             )
         )
+
+
+def one_at_a_time(connection: Connection, project: str, what: str) -> None:
+    """Let no other transaction that asks the same go on until this one ends; what was committed before is seen.
+
+    On SQLite those that write wait for each other anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        lock = func.hashtextextended(f"{what} of {project}", 0)
+        connection.execute(select(func.pg_advisory_xact_lock(lock)))
+
+
+def _code(cause: Any) -> str:
+    """What a driver calls an error: SQLite's name, or the server's SQLSTATE."""
+    names = ("sqlite_errorname", "sqlstate", "pgcode")
+    return next((str(found) for name in names if (found := getattr(cause, name, None))), "")
 
 
 def _remedy(name: str) -> str:
     kind = "_".join(name.split("_")[:2])
     return {
         "SQLITE_BUSY": t("Another process is writing to it for long; wait for it or stop it."),
+        _LOCKED: t(
+            "Another session keeps locked what is needed; wait for it, or find it in pg_stat_activity and end it."
+        ),
         "SQLITE_CANTOPEN": t("Check that its folder is there and that your user may read and write it."),
         "SQLITE_READONLY": t("Give your user the right to write it and its folder."),
         "SQLITE_PERM": t("Give your user the right to write it and its folder."),
@@ -237,10 +288,28 @@ def _begin(connection: Connection) -> None:
     connection.connection.cursor().execute(begin)
 
 
+def _patience(timeout: float) -> dict[str, int]:
+    """What libpq is to do so that a host that vanished is noticed in about ``timeout`` seconds.
+
+    It is asked whether it is there while nothing comes, and given up when it acknowledges nothing that was sent. That
+    its kernel does for it: a statement may take as long as it takes.
+    """
+    seconds = max(1, round(timeout))
+    return {
+        "connect_timeout": seconds,
+        "tcp_user_timeout": 1000 * seconds,
+        "keepalives": 1,
+        "keepalives_idle": seconds,
+        "keepalives_interval": max(1, seconds // _PROBES),
+        "keepalives_count": _PROBES,
+    }
+
+
 def _server(url: URL, timeout: float) -> Engine:
-    arguments = {"connect_timeout": max(1, round(timeout))} if url.get_backend_name() == "postgresql" else {}
+    said = _patience(timeout) if url.get_driver_name() in _LIBPQ else {}
+    arguments = {name: value for name, value in said.items() if name not in url.query}
     try:
-        return create_engine(url, connect_args=arguments, pool_pre_ping=True, pool_timeout=timeout)
+        engine = create_engine(url, connect_args=arguments, pool_pre_ping=True, pool_timeout=timeout)
     except ModuleNotFoundError as error:
         raise LedgerError(
             t(
@@ -249,27 +318,33 @@ def _server(url: URL, timeout: float) -> Engine:
             )
         ) from error
 
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, _: Any, args: Any, kwargs: Any) -> Any:
+        """Wait for a server that is being started again, as long as for anything else."""
+        until, wait = time.monotonic() + timeout, 0.05
+        while True:
+            try:
+                return dialect.connect(*args, **kwargs)
+            except dialect.loaded_dbapi.OperationalError:
+                if time.monotonic() + wait > until:
+                    raise
+            time.sleep(wait)
+            wait = min(2 * wait, 1.0)
 
-def _parsed(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-        parsed.get_dialect()
-    except (ArgumentError, NoSuchModuleError) as error:
-        raise LedgerError(
-            t(
-                "The ledger's URL “{url}” is not one of SQLAlchemy's. Write sqlite:///path/to/ledger.db or "
-                "postgresql+psycopg://user@host/database.",
-                url=url.partition("@")[2] or url,
-            )
-        ) from error
-    return parsed
+    if engine.dialect.name == "postgresql":
+        event.listen(engine, "connect", _waits_for_locks(timeout), insert=True)
+    return engine
 
 
-def _file(url: URL) -> Path | None:
-    if url.get_backend_name() != "sqlite":
-        return None
-    if not url.database or url.database == ":memory:":
-        raise LedgerError(
-            t("A ledger in memory would be forgotten. Write sqlite:///path/to/ledger.db in relevo.toml.")
+def _waits_for_locks(timeout: float) -> Callable[[Any, Any], None]:
+    """Let a connection wait ``timeout`` seconds for a lock, unless its URL, user or database says how long."""
+    longest = min(max(1, round(1000 * timeout)), _LONGEST)
+
+    def connected(connection: Any, _: Any) -> None:
+        before, connection.autocommit = connection.autocommit, True
+        connection.cursor().execute(
+            f"select set_config('lock_timeout', '{longest}', false) where current_setting('lock_timeout') = '0'"
         )
-    return Path(url.database)
+        connection.autocommit = before
+
+    return connected

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
-from relevo.errors import LedgerError
-from relevo.ledger import chain, moves, rows
+from relevo.errors import LedgerError, UnknownRunError
+from relevo.ledger import chain, moves, rows, schema, written
+from relevo.ledger.agenda import Agenda
+from relevo.ledger.alarms import Alarms
 from relevo.ledger.database import Database
 from relevo.ledger.keyring import Keyring
+from relevo.ledger.mirror import Mirror
+from relevo.ledger.outbox import Outbox
 from relevo.ledger.tables import (
     heads,
     materialisations,
@@ -20,6 +24,7 @@ from relevo.ledger.tables import (
     trials,
     versions,
 )
+from relevo.ledger.watchbook import Watchbook
 from relevo.records import (
     WITHDRAW,
     Materialisation,
@@ -82,10 +87,28 @@ class Ledger:
     def __init__(self, url: str | Path, *, timeout: float = 5.0, create: bool = True) -> None:
         self._database = Database(url, timeout=timeout, create=create)
         self.keys = Keyring(self._database)
+        self.watch = Watchbook(self._database)
+        self.alerts = Alarms(self._database)
+        self.outbox = Outbox(self._database)
+        self.agenda = Agenda(self._database)
+        self.mirror = Mirror(self._database)
 
     def close(self) -> None:
         """Close idle connections; the next call opens new ones."""
         self._database.close()
+
+    def lower(self, revision: str, *, discard: bool) -> None:
+        """Take the schema back to ``revision`` for an earlier Relevo; opened with this one, it is brought up again.
+
+        Raises ``LedgerError`` when that would forget rows and ``discard`` is not set.
+        """
+        with self._database.writing() as connection:
+            schema.lower(connection, revision, discard=discard)
+
+    @property
+    def place(self) -> str:
+        """Where it is, without a password."""
+        return self._database.shown
 
     # Runs, steps, trials
 
@@ -97,6 +120,13 @@ class Ledger:
     def finish_run(self, run: str, *, status: str, message: str = "", version: str = "") -> Run:
         """Close a run with its status, and return it; raises ``LedgerError`` when there is no such run."""
         values = {"status": status, "message": message, "version": version, "finished_at": now()}
+        with self._database.writing() as connection:
+            connection.execute(update(runs).where(runs.c.id == run).values(values))
+            return self._run(connection, run)
+
+    def reopen_run(self, run: str) -> Run:
+        """Take back that a run has ended, and return it; raises ``LedgerError`` when there is no such run."""
+        values = {"status": "running", "message": "", "version": "", "finished_at": ""}
         with self._database.writing() as connection:
             connection.execute(update(runs).where(runs.c.id == run).values(values))
             return self._run(connection, run)
@@ -116,15 +146,26 @@ class Ledger:
         query = select(runs.c.project).distinct().order_by(runs.c.project)
         return [row["project"] for row in self._all(query)]
 
-    def runs(self, project: str, limit: int = 100) -> list[Run]:
-        """List a project's runs, newest first."""
-        query = (
-            select(runs)
-            .where(runs.c.project == project)
-            .order_by(runs.c.started_at.desc(), runs.c.id.desc())
-            .limit(limit)
-        )
+    def runs(self, project: str, limit: int = 100, *, ended: Sequence[str] = ()) -> list[Run]:
+        """List a project's runs, newest first; only those that have ``ended`` so, if said."""
+        wanted = [runs.c.project == project] + ([runs.c.status.in_(ended)] if ended else [])
+        query = select(runs).where(*wanted).order_by(runs.c.started_at.desc(), runs.c.id.desc()).limit(limit)
         return [rows.run(row) for row in self._all(query)]
+
+    def led_to(self, project: str) -> list[Run]:
+        """List the runs that decisions led to, newest first."""
+        wanted = (runs.c.project == project, runs.c.because > "")
+        query = select(runs).where(*wanted).order_by(runs.c.started_at.desc(), runs.c.id.desc())
+        return [rows.run(row) for row in self._all(query)]
+
+    def ended(self, project: str) -> dict[str, str]:
+        """When the last run ended that ended so, by status."""
+        query = (
+            select(runs.c.status, func.max(runs.c.finished_at).label("at"))
+            .where(runs.c.project == project, runs.c.finished_at != "")
+            .group_by(runs.c.status)
+        )
+        return {str(row["status"]): str(row["at"]) for row in self._all(query)}
 
     def save_step(self, step: Step) -> None:
         """Add a step. A step done again in the same run, after it failed or was killed, is added again."""
@@ -135,6 +176,22 @@ class Ledger:
         """List a run's steps in the order they were done."""
         query = select(steps).where(steps.c.run == run).order_by(steps.c.number)
         return [rows.step(row) for row in self._all(query)]
+
+    def costs(self, project: str, *, until: str | datetime, limit: int = 20_000) -> list[Step]:
+        """The newest steps of a project that were done, not reused, before a time; oldest first, without outputs."""
+        figures = [column for column in steps.c if column.name not in {"output", "number"}]
+        query = (
+            select(*figures)
+            .join(runs, runs.c.id == steps.c.run)
+            .where(
+                runs.c.project == project,
+                steps.c.status == "done",
+                steps.c.started_at < rows.time_text(until),
+            )
+            .order_by(steps.c.number.desc())
+            .limit(limit)
+        )
+        return [rows.step({**row, "output": "{}"}) for row in reversed(self._all(query))]
 
     def done(self, project: str, name: str, inputs: str) -> Step | None:
         """Return the newest step of this name that was done or reused with the same inputs, in any run."""
@@ -213,11 +270,22 @@ class Ledger:
 
     def materialisation(self, project: str, name: str, shape: str, layout: str) -> Materialisation | None:
         """Return the newest materialisation of a history of this shape and layout."""
+        return self.newest(project, [(name, shape, layout)])[0]
+
+    def newest(self, project: str, histories: Sequence[tuple[str, str, str]]) -> list[Materialisation | None]:
+        """Return the newest materialisation of each history, a name, shape and layout, all as of one moment."""
+        if not histories:
+            return []
         table = materialisations
-        same = (table.c.name == name) & (table.c.shape == shape) & (table.c.layout == layout)
-        query = select(table).where(table.c.project == project, same).order_by(table.c.number.desc()).limit(1)
-        found = self._all(query)
-        return rows.materialisation(found[0]) if found else None
+        kind = (table.c.name, table.c.shape, table.c.layout)
+        wanted = [
+            and_(*(column == part for column, part in zip(kind, history, strict=True)))
+            for history in histories
+        ]
+        numbers = select(func.max(table.c.number)).where(table.c.project == project, or_(*wanted))
+        query = select(table).where(table.c.number.in_(numbers.group_by(*kind)))
+        found = {(row["name"], row["shape"], row["layout"]): row for row in self._all(query)}
+        return [rows.materialisation(found[one]) if one in found else None for one in histories]
 
     # Versions
 
@@ -277,6 +345,27 @@ class Ledger:
         withdrawn in the same transaction. Raises ``LedgerError`` when the version is unknown or was refused.
         """
         with self._database.writing() as connection:
+            return moves.make(connection, project, moves.Move(alias, version, who, why, act, facts or {}))
+
+    def release_after(
+        self,
+        newest: int,
+        project: str,
+        alias: str,
+        version: str,
+        *,
+        who: str,
+        why: str,
+        act: str,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Release | None:
+        """Do as ``release`` unless ``alias`` moved since its release ``newest``, 0 before its first; then give None.
+
+        So whoever looked at a version for a while overturns nothing that was decided meanwhile.
+        """
+        with self._database.writing() as connection:
+            if moves.newest(connection, project, alias) != newest:
+                return None
             return moves.make(connection, project, moves.Move(alias, version, who, why, act, facts or {}))
 
     def end(
@@ -353,13 +442,8 @@ class Ledger:
 
     def verify(self, project: str) -> None:
         """Check the chain of releases; raises ``LedgerError`` naming the first row that is not as it was written."""
-        query = select(releases).where(releases.c.project == project).order_by(releases.c.number)
-        packages = select(versions.c.version, versions.c.digest).where(versions.c.project == project)
         with self._database.reading() as connection:
-            found = connection.execute(query).mappings().all()
-            head = connection.execute(select(heads).where(heads.c.project == project)).first()
-            known = {row.version: row.digest for row in connection.execute(packages)}
-        chain.verify(project, found, (head.number, head.hash) if head else None, known)
+            written.verify(connection, project)
 
     # Within a transaction
 
@@ -371,7 +455,7 @@ class Ledger:
     def _run(connection: Connection, run: str) -> Run:
         row = connection.execute(select(runs).where(runs.c.id == run)).mappings().first()
         if row is None:
-            raise LedgerError(
+            raise UnknownRunError(
                 t("There is no run {run} in the ledger. `relevo status` lists the runs there are.", run=run)
             )
         return rows.run(row)

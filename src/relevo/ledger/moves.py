@@ -57,6 +57,13 @@ def standing(connection: Connection, project: str, alias: str, *, lock: bool = F
     return rows.release(row) if row is not None and row["act"] != WITHDRAW else None
 
 
+def newest(connection: Connection, project: str, alias: str) -> int:
+    """The number of an alias's newest release, 0 before the first; the alias does not move meanwhile."""
+    _head(connection, project)
+    row = connection.execute(NEWEST, {"project": project, "alias": alias}).mappings().first()
+    return int(row["number"]) if row is not None else 0
+
+
 def make(connection: Connection, project: str, move: Move) -> Release:
     """Move an alias; gives the release in force when the alias is there already."""
     head = _head(connection, project)

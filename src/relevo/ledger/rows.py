@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, fields
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from relevo import digest as digests
 from relevo.errors import LedgerError
 from relevo.records import (
+    Alert,
+    AlertEvent,
     ApiKey,
+    Decision,
+    Delivery,
+    Job,
+    Lease,
     Materialisation,
+    Mirrored,
     ModelVersion,
     Reason,
     Release,
@@ -21,30 +29,42 @@ from relevo.records import (
     Step,
     Trial,
     Verdict,
+    Window,
 )
 from relevo.texts import t
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-_JSON = {"plan", "output", "settings", "files", "reasons", "metrics", "verdict", "scopes"}
+_JSON = {
+    "plan", "output", "settings", "files", "reasons", "metrics", "verdict", "scopes",
+    "figures", "findings", "evidence", "facts",
+}  # fmt: skip
+_Record = (
+    Run | Step | Trial | Snapshot | Materialisation | ModelVersion | ApiKey
+    | Window | Alert | AlertEvent | Delivery | Decision | Job | Lease
+    | Mirrored
+)  # fmt: skip
 _RELEASE = tuple(field.name for field in fields(Release))
 
 
-def to_row(record: Run | Step | Trial | Snapshot | Materialisation | ModelVersion | ApiKey) -> dict[str, Any]:
-    """Columns of a record. Numbers that JSON lacks (NaN, infinity) become null."""
-    row = asdict(record)
+def to_row(record: _Record) -> dict[str, Any]:
+    """Columns of a record. Numbers that JSON lacks (NaN, infinity) become null.
+
+    A run has one more: the decision that it follows from, of its plan.
+    """
+    row = {field.name: getattr(record, field.name) for field in fields(record)}
     for name, value in row.items():
-        if name in _JSON:
+        # by its kind too: the message of a delivery is a mapping, of a run a text
+        if name in _JSON or isinstance(value, Mapping):
             row[name] = digests.canonical(_finite(value)).decode()
         elif isinstance(value, float) and not math.isfinite(value):
             row[name] = None
+    if isinstance(record, Run):
+        row["because"] = str(record.plan.get("because") or "")
     return row
 
 
 def run(row: Mapping[Any, Any]) -> Run:
     """Read a run back."""
-    return Run(**{**row, "plan": json.loads(row["plan"])})
+    return Run(**{**_without(row, "because"), "plan": json.loads(row["plan"])})
 
 
 def step(row: Mapping[Any, Any]) -> Step:
@@ -69,6 +89,16 @@ def api_key(row: Mapping[Any, Any]) -> ApiKey:
     return ApiKey(**{**row, "scopes": tuple(json.loads(row["scopes"]))})
 
 
+def mirrored(row: Mapping[Any, Any]) -> Mirrored:
+    """Read back what was mirrored."""
+    return Mirrored(**{**row, "facts": json.loads(row["facts"])})
+
+
+def job(row: Mapping[Any, Any]) -> Job:
+    """Read a job back."""
+    return Job(**{**row, "facts": json.loads(row["facts"])})
+
+
 def materialisation(row: Mapping[Any, Any]) -> Materialisation:
     """Read a materialisation back."""
     return Materialisation(**row)
@@ -90,6 +120,32 @@ def release(row: Mapping[Any, Any]) -> Release:
     """Read a release back."""
     facts = json.loads(row["facts"]) if row["facts"] else {}
     return Release(**{name: row[name] for name in _RELEASE} | {"facts": facts})
+
+
+def window(row: Mapping[Any, Any]) -> Window:
+    """Read a window back."""
+    read = {"figures": json.loads(row["figures"]), "findings": tuple(json.loads(row["findings"]))}
+    return Window(**{**row, **read})
+
+
+def alert(row: Mapping[Any, Any]) -> Alert:
+    """Read an alert back."""
+    return Alert(**{**row, "evidence": json.loads(row["evidence"])})
+
+
+def alert_event(row: Mapping[Any, Any]) -> AlertEvent:
+    """Read what happened to an alert back."""
+    return AlertEvent(**{**row, "evidence": json.loads(row["evidence"])})
+
+
+def delivery(row: Mapping[Any, Any]) -> Delivery:
+    """Read a message back."""
+    return Delivery(**{**row, "message": json.loads(row["message"])})
+
+
+def decision(row: Mapping[Any, Any]) -> Decision:
+    """Read a decision back."""
+    return Decision(**{**row, "evidence": json.loads(row["evidence"])})
 
 
 def facts_text(facts: Mapping[str, Any]) -> str:
@@ -117,8 +173,10 @@ def _without(row: Mapping[Any, Any], *names: str) -> dict[str, Any]:
 def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {str(key): _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return _finite(asdict(value))
     return value

@@ -46,7 +46,9 @@ runs = Table(
     Column("plan", Text, nullable=False),
     Column("version", String(40), nullable=False),
     Column("message", Text, nullable=False),
+    Column("because", String(_ID), nullable=False, server_default=""),  # as in the plan, to be found by
     Index(None, "project", "started_at"),
+    Index(None, "project", "because"),
 )
 
 steps = Table(
@@ -181,4 +183,124 @@ keys = Table(
     Column("created_at", String(40), nullable=False),
     Column("expires_at", String(40), nullable=False),
     Column("revoked_at", String(40), nullable=False),
+)
+
+windows = Table(
+    "relevo_windows",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("project", String(_NAME), nullable=False),
+    Column("source", String(20), nullable=False),
+    Column("unit", String(20), nullable=False),
+    Column("name", String(_NAME), nullable=False),
+    Column("began_at", String(40), nullable=False),
+    Column("ended_at", String(40), nullable=False),
+    Column("version", String(40), nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("inputs", String(_ID), nullable=False),
+    Column("figures", Text, nullable=False),
+    Column("findings", Text, nullable=False),
+    Column("made_at", String(40), nullable=False),
+    UniqueConstraint("project", "source", "unit", "name", "version", "inputs"),
+    Index(None, "project", "ended_at"),
+)
+
+alerts = Table(
+    "relevo_alerts",
+    metadata,
+    Column("id", String(_ID), primary_key=True),
+    Column("project", String(_NAME), nullable=False),
+    Column("signal", String(_NAME), nullable=False),
+    Column("severity", String(20), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("opened_at", String(40), nullable=False),
+    Index(None, "project", "opened_at"),
+)
+
+alert_events = Table(
+    "relevo_alert_events",
+    metadata,
+    Column("alert", String(_ID), ForeignKey("relevo_alerts.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("at", String(40), nullable=False),
+    Column("event", String(20), nullable=False),
+    Column("who", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+)
+
+deliveries = Table(
+    "relevo_deliveries",
+    metadata,
+    Column("id", String(_ID), primary_key=True),
+    Column("project", String(_NAME), nullable=False),
+    Column("alert", String(_ID), nullable=False),
+    Column("event", Integer, nullable=False),
+    Column("channel", String(_NAME), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("due_at", String(40), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("sent_at", String(40), nullable=False),
+    Index(None, "project", "status", "due_at"),
+)
+
+decisions = Table(
+    "relevo_decisions",
+    metadata,
+    Column("id", String(_ID), primary_key=True),
+    Column("project", String(_NAME), nullable=False),
+    Column("at", String(40), nullable=False),
+    Column("cause", String(40), nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("window", Integer, nullable=False),
+    Column("alert", String(_ID), nullable=False),
+    Column("run", String(_ID), nullable=False),
+    Column("version", String(40), nullable=False),
+    Index(None, "project", "at"),
+)
+
+jobs = Table(
+    "relevo_jobs",
+    metadata,
+    Column("project", String(_NAME), primary_key=True),
+    Column("name", String(_NAME), primary_key=True),
+    Column("due_at", String(40), primary_key=True),
+    Column("status", String(20), nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("started_at", String(40), nullable=False),
+    Column("finished_at", String(40), nullable=False),
+    Column("error", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+)
+
+mirrored = Table(
+    "relevo_mirrored",
+    metadata,
+    Column("project", String(_NAME), primary_key=True),
+    Column("server", String(_ID), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("key", String(_NAME), primary_key=True),
+    Column("remote", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("at", String(40), nullable=False),
+)
+"""What another system, such as an MLflow server, holds of the ledger's facts, as far as it was told."""
+
+leases = Table(
+    "relevo_leases",
+    metadata,
+    Column("project", String(_NAME), primary_key=True),
+    Column("name", String(_NAME), primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("token", Integer, nullable=False),
+    Column("until", String(40), nullable=False),
 )

@@ -47,8 +47,9 @@ def results(workspace: Workspace, run: Run) -> Results:
     ledger = workspace.ledger
     steps = {step.name: step for step in ledger.steps(run.id) if step.status != "failed"}
     if run.status == "unchanged":
-        judged = (old for old in ledger.runs(run.project) if old.status in ("released", "refused"))
-        steps = {step.name: step for step in ledger.steps(next(judged).id)}
+        judged = ledger.runs(run.project, ended=("released", "refused"))
+        before = next(old for old in judged if old.version == run.version)
+        steps = {step.name: step for step in ledger.steps(before.id) if step.status != "failed"}
     record: dict[str, Any] = json.loads(workspace.blobs.get(str(steps["evaluate"].output["blob"])))
     chosen = f"Relevo ({record['candidate']})"
     models = {chosen: record["evaluation"], **record["baselines"]}

@@ -17,7 +17,8 @@ from relevo import evaluate as evaluate_
 from relevo import examples as examples_
 from relevo import pack as pack_
 from relevo.encoding import encode_columns
-from relevo.errors import RequestError
+from relevo.errors import PackageError, RequestError
+from relevo.lifecycle import kept as kept_
 from relevo.lifecycle.walk import answers
 from relevo.package import ModelPackage
 from relevo.package.values import to_json
@@ -129,12 +130,13 @@ def kept(walk: Walk, held: HeldOut) -> dict[str, Any]:
 
 def against_champion(walk: Walk, held: HeldOut) -> dict[str, Any] | None:
     """Compare with the champion on the held-out rows that it has not learned from either."""
-    if walk.champion is None:
+    if walk.standing is None:
         return None
-    version, champion = walk.champion
+    version = walk.standing.version
     try:
-        known, probability, threshold = _champions(walk, champion, held)
-    except RequestError as error:
+        assert walk.champion is not None
+        known, probability, threshold = _champions(walk, walk.champion, held)
+    except (RequestError, PackageError) as error:  # another contract, or a package that is damaged or too old
         return {"version": version, "incomparable": str(error)[:500]}
     target, gate = held.rows.target[known], walk.definition.project.gate
     rarer = int(min(target.sum(), (~target).sum()))
@@ -196,13 +198,14 @@ def _unseen(walk: Walk, champion: ModelPackage, held: HeldOut, examples: Snapsho
 
 
 def _records(walk: Walk) -> tuple[dict[str, Any], Snapshot | None]:
-    """The champion's evaluation and examples, as far as its run left them."""
-    ledger = walk.workspace.ledger
-    version = ledger.champion(walk.definition.name)
+    """The champion's evaluation and examples, as far as its run left them and they are still there."""
+    ledger, version = walk.workspace.ledger, walk.standing
     outputs = {step.name: step.output for step in ledger.steps(version.run)} if version else {}
     if "blob" not in outputs.get("evaluate", {}) or "snapshot" not in outputs.get("examples", {}):
         return {}, None
-    return walk.blob(outputs["evaluate"]["blob"]), walk.snapshot(outputs["examples"]["snapshot"])
+    examples = walk.snapshot(outputs["examples"]["snapshot"])
+    there = kept_.holds(walk.workspace.lake, examples)
+    return walk.blob(outputs["evaluate"]["blob"]), examples if there else None
 
 
 def _columns(walk: Walk) -> list[str]:

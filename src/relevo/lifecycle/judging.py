@@ -15,10 +15,11 @@ from relevo import profile as profile_
 from relevo import register as register_
 from relevo import train as train_
 from relevo.decisions import fixed_threshold
+from relevo.errors import LedgerError
 from relevo.lifecycle import heldout
 from relevo.lifecycle.walk import Outcome, Walk
 from relevo.package import ModelPackage
-from relevo.records import Reason, Verdict
+from relevo.records import CHAMPION, Reason, Verdict
 from relevo.split import judging_part
 from relevo.texts import t
 
@@ -45,7 +46,9 @@ def evaluate(walk: Walk) -> Outcome:
         "evaluation": found.to_json(),
         "baselines": {name: baseline.to_json() for name, baseline in baselines.items()},
         "champion": heldout.against_champion(walk, held),
-        "reference": profile_.profile(train.features, train.columns, held.probability[0]),
+        "reference": profile_.profile(
+            train.features, train.columns, held.probability[0], walk.definition.project.monitor.pairs
+        ),
         "data": _data(walk, train, held.rows),
         **heldout.kept(walk, held),
     }
@@ -64,7 +67,10 @@ def evaluate(walk: Walk) -> Outcome:
             **words,
         )
     )
-    output: dict[str, Any] = {"blob": walk.keep(record), "candidate": fit.candidate, "metrics": shown}
+    champion = record["champion"]["version"] if record["champion"] else ""
+    output: dict[str, Any] = {
+        "blob": walk.keep(record), "candidate": fit.candidate, "metrics": shown, "champion": champion
+    }  # fmt: skip
     return Outcome(
         output,
         rows_in=walk.examples.rows,
@@ -260,16 +266,31 @@ def register(walk: Walk) -> Outcome:
 
 
 def release(walk: Walk) -> Outcome:
-    """Move ``champion`` to the version, if the gate accepted it."""
+    """Move ``champion`` to the version, if the gate accepted it; from the one that it was compared with alone."""
     ledger, name = walk.workspace.ledger, walk.definition.name
-    version = walk.output("register")["version"]
+    version, who = walk.output("register")["version"], walk.who
+    moves = ledger.releases(name, CHAMPION)
+    if any(one.version == version and one.who == who for one in moves):  # and killed before it was recorded
+        walk.tell(t("champion: {version}, moved before", version=version))
+        return Outcome({"released": True, "version": version})
     champion = ledger.champion(name)
-    before = champion.version if champion else "-"
+    before = champion.version if champion else ""
     if not verdict_of(walk.output("judge")).accepted or before == version:
-        walk.tell(t("champion stays {version}", version=before))
+        walk.tell(t("champion stays {version}", version=before or "-"))
         return Outcome({"released": False, "version": version})
-    ledger.release(
-        name, "champion", version, who=f"run {walk.run.id}", why=t("The gate accepted it."), act="promote"
-    )
-    walk.tell(t("champion: {previous} → {version}", previous=before, version=version))
+    released = None
+    if walk.output("evaluate").get("champion", before) == before:
+        newest = moves[-1].number if moves else 0
+        why = t("The gate accepted it.")
+        released = ledger.release_after(newest, name, CHAMPION, version, who=who, why=why, act="promote")
+    if released is None:
+        raise LedgerError(
+            t(
+                "The champion moved since {version} was compared with it. Run again, or repeat {step} and what"
+                " follows it in this run: it is compared with the new one.",
+                version=version,
+                step="evaluate",
+            )
+        )
+    walk.tell(t("champion: {previous} → {version}", previous=before or "-", version=version))
     return Outcome({"released": True, "version": version})

@@ -12,11 +12,11 @@ from relevo import examples as examples_
 from relevo import history as history_
 from relevo import ingest as ingest_
 from relevo import leaks as leaks_
-from relevo import materialise, pack
+from relevo import materialise, pack, profile
 from relevo import nulls as nulls_
 from relevo import train as train_
 from relevo.definition import brought
-from relevo.lifecycle import batches, heldout
+from relevo.lifecycle import batches, heldout, kept
 from relevo.lifecycle.judging import audit, evaluate, judge, package, register, release
 from relevo.lifecycle.walk import Outcome, Walk
 from relevo.split import RepeatedStratifiedSplit
@@ -30,16 +30,23 @@ if TYPE_CHECKING:
 
     from relevo.candidates import Candidate
     from relevo.definition import Definition
+    from relevo.lifecycle.kept import Kept
+
+_FIT_KEEPS = (kept.fit, kept.blob("out_of_fold"))
 
 
 @dataclass(frozen=True)
 class Planned:
-    """One step of a plan. ``inputs`` gives what its output depends on, or None where the step must look anew."""
+    """One step of a plan. ``inputs`` gives what its output depends on, or None where the step must look anew.
+
+    All of ``keeps`` must hold of an earlier output, or what it names is gone and the step is done again.
+    """
 
     name: str
     needs: tuple[str, ...]
     perform: Callable[[Walk], Outcome]
     inputs: Callable[[Walk], Any] | None = None
+    keeps: tuple[Kept, ...] = ()
 
 
 def plan(definition: Definition) -> tuple[Planned, ...]:
@@ -48,27 +55,28 @@ def plan(definition: Definition) -> tuple[Planned, ...]:
     timed: tuple[Planned, ...] = ()
     if definition.histories:
         timed = (
-            Planned("history", ("clean",), history, _history_inputs),
+            Planned("history", ("clean",), history, _history_inputs, (kept.tables,)),
             Planned("lookups", ("clean", "history"), look_ups),
         )
     made = ("clean", "history") if timed else ("clean",)
     scored = definition.population is not None
+    judged, released = ("evaluate", "package", "audit"), ("evaluate", "register", "judge")
     return (
-        Planned("ingest", (), ingest),
-        Planned("clean", ("ingest",), clean, lambda walk: [definition_of_clean(walk), walk.output("ingest")]),
+        Planned("ingest", (), ingest, keeps=(kept.tables,)),
+        Planned("clean", ("ingest",), clean, _clean_inputs, (kept.tables, kept.blob("nulls"))),
         *([Planned("review", ("clean",), batches.review, batches.review_inputs)] if scored else []),
         *timed,
-        Planned("examples", made, examples, _examples_inputs),
+        Planned("examples", made, examples, _examples_inputs, (kept.tables,)),
         *(
-            Planned(name, ("examples",), _trainer(place), _train_inputs(place))
+            Planned(name, ("examples",), _trainer(place), _train_inputs(place), _FIT_KEEPS)
             for place, name in enumerate(trains)
         ),
-        Planned("evaluate", ("examples", *trains), evaluate, _evaluate_inputs),
-        Planned("package", ("evaluate",), package, lambda walk: [walk.output("evaluate")]),
+        Planned("evaluate", ("examples", *trains), evaluate, _evaluate_inputs, (kept.blob("blob"),)),
+        Planned("package", ("evaluate",), package, _package_inputs, (kept.package,)),
         Planned("audit", ("package",), audit, lambda walk: [walk.output("package"), walk.output("evaluate")]),
-        Planned("judge", ("evaluate", "package", "audit"), judge),
-        Planned("register", ("package", "judge"), register),
-        Planned("release", ("register", "judge"), release),
+        Planned("judge", judged, judge, _of_this_run(*judged)),
+        Planned("register", ("package", "judge"), register, _of_this_run("package", "judge")),
+        Planned("release", released, release, _of_this_run(*released)),
         *(
             [Planned(batches.SCORE, (*made, "release"), batches.score, batches.score_inputs)]
             if scored
@@ -103,6 +111,10 @@ def ingest(walk: Walk) -> Outcome:
             else t("{table}: {rows:,} rows", table=table.name, rows=snapshot.rows)
         )
     return Outcome({"snapshots": found}, rows_in=rows, rows_out=rows, bytes_in=sum(sizes), bytes_out=written)
+
+
+def _clean_inputs(walk: Walk) -> Any:
+    return [definition_of_clean(walk), walk.output("ingest")]
 
 
 def definition_of_clean(walk: Walk) -> Any:
@@ -161,7 +173,12 @@ def clean(walk: Walk) -> Outcome:
 
 def _history_inputs(walk: Walk) -> Any:
     shapes = [history.shape for history in walk.definition.histories]
-    return [walk.output("clean"), shapes, history_.VERSION, leaks_.VERSION]
+    return [walk.output("clean"), shapes, _stamps(walk), history_.VERSION, leaks_.VERSION]
+
+
+def _stamps(walk: Walk) -> Any:
+    """When each table's rows happened and were known: leaks are looked for by it."""
+    return [[table.name, table.event_time, table.known_at] for table in walk.definition.project.tables]
 
 
 def history(walk: Walk) -> Outcome:
@@ -230,7 +247,10 @@ def _examples_inputs(walk: Walk) -> Any:
         definition.examples.sql,
         definition.examples.event_time,
         definition.project.target.known_at,
+        _stamps(walk),
         examples_.VERSION,
+        *([walk.window] if walk.window else []),
+        *([list(walk.without)] if walk.without else []),
     ]
 
 
@@ -242,7 +262,9 @@ def examples(walk: Walk) -> Outcome:
         _tell_proof(
             walk, leaks_.prove(walk.definition, walk.workspace.lake, walk.snapshots("clean"), queries)
         )
-    snapshot = examples_.make(walk.definition, walk.workspace.lake, snapshots)
+    snapshot = examples_.make(
+        walk.definition, walk.workspace.lake, snapshots, window=walk.window, without=walk.without
+    )
     walk.workspace.ledger.save_snapshot(snapshot, project=walk.definition.name)
     rows = snapshots[walk.definition.project.main_table.name].rows
     features = len(walk.definition.plan.features)
@@ -342,17 +364,28 @@ def _out_of_fold(walk: Walk, candidate: Candidate, data: train_.TrainingSet, fol
     return walk.keep(found.to_json())
 
 
-def _champion_digest(walk: Walk) -> str:
-    found = walk.workspace.ledger.champion(walk.definition.name)
-    return found.digest if found else ""
-
-
 def _evaluate_inputs(walk: Walk) -> Any:
     fits = [walk.output(f"train:{c.name}") for c in walk.definition.project.candidates]
     labels = [walk.definition.project.target.positive, walk.definition.project.target.negative]
     gate = walk.definition.project.gate
     least = [gate.minimum_rows, gate.minimum_positives]
-    return [walk.output("examples"), fits, labels, _champion_digest(walk), least, evaluate_.VERSION]
+    pairs = [list(pair) for pair in walk.definition.project.monitor.pairs]
+    beside = [least, pairs, profile.VERSION, evaluate_.VERSION]
+    rule = repr(walk.definition.project.decision)
+    met = [walk.standing.version, walk.standing.digest] if walk.standing else ""
+    return [walk.output("examples"), fits, labels, rule, met, *beside]
+
+
+def _package_inputs(walk: Walk) -> Any:
+    """What a package holds beside what was evaluated."""
+    definition = walk.definition
+    rules = [repr(definition.project.decision), repr(definition.project.recommend), definition.naive_sql]
+    return [walk.output("evaluate"), rules]
+
+
+def _of_this_run(*names: str) -> Callable[[Walk], Any]:
+    """What steps of the run wrote, and the run: another one does it anew, and so does this one when they changed."""
+    return lambda walk: [walk.run.id, *(walk.output(name) for name in names)]
 
 
 def inputs_digest(step: Planned, walk: Walk) -> str:

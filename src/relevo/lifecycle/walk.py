@@ -13,6 +13,7 @@ import numpy as np
 from relevo import durations
 from relevo import examples as examples_
 from relevo.errors import LedgerError
+from relevo.records import CHAMPION
 from relevo.split import TimeSplit
 from relevo.sql import quote
 from relevo.texts import t
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from relevo.definition import Definition
     from relevo.package import ModelPackage
-    from relevo.records import Run, Snapshot
+    from relevo.records import ModelVersion, Run, Snapshot
     from relevo.train import Fit, TrainingSet
     from relevo.workspace import Workspace
 
@@ -89,6 +90,16 @@ class Walk:
         """The ``train`` or ``test`` part of the examples."""
         return examples_.read(self.workspace.lake, self.examples, self.definition.plan.features, part=name)
 
+    @cached_property
+    def without(self) -> tuple[str, ...]:
+        """The pieces whose rows are no examples in this run, as its plan says."""
+        return tuple(self.run.plan.get("without", ()))
+
+    @property
+    def window(self) -> str:
+        """How long before the newest row examples go back; empty when to the first."""
+        return str(self.run.plan.get("window", ""))
+
     def training_set(self, part: examples_.Examples) -> TrainingSet:
         """A part as the algorithms learn from it; with its times where the split is by time."""
         from relevo.train import TrainingSet
@@ -150,15 +161,25 @@ class Walk:
         """Keep a JSON value as a blob; gives its digest."""
         return self.workspace.blobs.put(json.dumps(value, sort_keys=True).encode())
 
+    @property
+    def who(self) -> str:
+        """How this run signs its release."""
+        return f"run {self.run.id}"
+
     @cached_property
-    def champion(self) -> tuple[str, ModelPackage] | None:
-        """The version in force and its package, if there is one."""
+    def standing(self) -> ModelVersion | None:
+        """The champion that this run's candidate meets: the one in force, or before this run itself moved the alias."""
+        ledger, name = self.workspace.ledger, self.definition.name
+        own = next((one for one in ledger.releases(name, CHAMPION) if one.who == self.who), None)
+        return ledger.champion(name) if own is None else ledger.version(name, own.previous)
+
+    @cached_property
+    def champion(self) -> ModelPackage | None:
+        """The package of the champion that this run's candidate meets, if there is one."""
         from relevo.package import ModelPackage
 
-        found = self.workspace.ledger.champion(self.definition.name)
-        if found is None:
-            return None
-        return found.version, ModelPackage.load(self.workspace.blobs.folder(found.digest))
+        blobs, found = self.workspace.blobs, self.standing
+        return None if found is None else ModelPackage.load(blobs.folder(found.digest))
 
     @cached_property
     def best(self) -> Fit:

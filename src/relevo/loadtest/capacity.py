@@ -62,6 +62,11 @@ class Found(NamedTuple):
     """Whether a larger number failed; otherwise the largest that might be tried is the end."""
 
     @property
+    def interrupted(self) -> bool:
+        """Whether somebody ended the search."""
+        return bool(self.levels) and self.levels[-1].interrupted
+
+    @property
     def generator(self) -> bool:
         """Whether the generator may have been what failed, since it was as busy as a core lets it."""
         above = [level for level in self.levels if level.missed and level.users > self.users]
@@ -136,6 +141,7 @@ def run(
             "confirmed": found.confirmed,
             "lower_bound": found.generator or not found.reached,
             "generator_bound": found.generator,
+            "interrupted": found.interrupted,
             "requests_needed": needed(limits),
         },
         "levels": [level.plain() for level in found.levels],
@@ -171,7 +177,9 @@ def _notes(found: Found, target: Target) -> list[str]:
                 " a lower bound. Give it more with --processes, or test from another machine."
             )
         )
-    if not found.reached:
+    if found.interrupted:
+        notes.append(t("The search was interrupted, so the capacity may be larger."))
+    elif not found.reached:
         notes.append(t("The largest number tried met the limits, so the capacity is only a lower bound."))
     if any(not level.enough for level in found.levels if level.users == found.users):
         notes.append(

@@ -34,13 +34,16 @@ class Report:
     limits: Limits
     started_at: str
     command: str
+    service: Mapping[str, Any] | None = None
+    """What the service said of its processor time and memory; None when it said nothing."""
 
     @property
     def missed(self) -> list[str]:
         """Limits that were not kept; of a search, those that not even one user kept."""
         if self.kind != "capacity":
             return self.outcome.figures.misses(self.limits)
-        return [] if self.outcome.facts["capacity"]["users"] else ["capacity"]
+        found = self.outcome.facts["capacity"]
+        return [] if found["users"] or found["interrupted"] else ["capacity"]
 
     def plain(self) -> dict[str, Any]:
         """The report for JSON, in which what is not a number is null."""
@@ -54,6 +57,7 @@ class Report:
                 "started_at": self.started_at,
                 "command": self.command,
                 "machine": machine(),
+                "service": self.service,
                 "seconds": outcome.seconds,
                 "interrupted": outcome.interrupted,
                 "figures": outcome.figures.plain(),
@@ -132,6 +136,8 @@ def verdict(report: Report) -> str:
 
 
 def _capacity(found: Mapping[str, Any]) -> str:
+    if not found["users"] and found["interrupted"]:
+        return t("The search was interrupted before any number of users was found.")
     if not found["users"]:
         return t("Not even one user is answered within the limits.")
     said = t("{users:,} users are answered within the limits.", users=found["users"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from relevo.online import moments, runtime
 from relevo.online.emit import Emitter, SourceTooLargeError
-from relevo.online.reads import reads
+from relevo.online.reads import looks_up, reads
 from relevo.online.tree import read_tree, refuse
 from relevo.texts import t
 
@@ -67,7 +67,7 @@ class OnlineFeatures:
     """The features of one request, as fast as plain Python is.
 
     ``lookups`` has (name, key columns, other columns) of each table: what a call's ``lookups`` must hold.
-    ``reads`` tells which fields of the request each feature is computed from.
+    ``reads`` tells which fields of the request each feature is computed from, ``looks_up`` on which look-ups it hangs.
     """
 
     def __init__(self, tree: Tree) -> None:
@@ -78,6 +78,7 @@ class OnlineFeatures:
             for table in tree.lookups
         )
         self.reads = reads(tree)
+        self.looks_up = looks_up(tree)
         emitter = Emitter(tree, _evaluate)
         self.source = emitter.source()
         namespace: dict[str, Any] = _namespace(emitter.constants)

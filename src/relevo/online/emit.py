@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from relevo.online.operators import LAZY, OPERATORS
 from relevo.online.runtime import pattern
+from relevo.online.tree import LONGEST_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,16 @@ _PLAIN = {"equal_double": "({0} == {1})", "less_double": "({0} < {1})", "at_most
 
 
 class SourceTooLargeError(ValueError):
-    """The expressions share too much inside branches to be written out."""
+    """The expressions share too much inside branches to be written out, or their constants make too long texts."""
+
+
+def _grown(kind: str, given: list[object]) -> int:
+    """How many characters an operator that lengthens texts is about to make."""
+    texts = [value for value in given if isinstance(value, str)]
+    if kind == "replace" and len(texts) == len(given):
+        text, old, new = texts
+        return len(text) + (text.count(old) * (len(new) - len(old)) if old else 0)
+    return sum(map(len, texts)) if kind in ("append", "concat") else 0
 
 
 class Emitter:
@@ -38,6 +48,9 @@ class Emitter:
         self._tree = tree
         self._evaluate = evaluate
         self._locals: dict[int, str] = {}
+        self._values: dict[int, object] = {
+            i: n.value for i, n in enumerate(tree.nodes) if n.kind == "constant"
+        }
         self._depths: dict[int, int] = {}
         self._temporaries = 0
         self._written = 0
@@ -99,10 +112,13 @@ class Emitter:
         )
 
     def _line(self, line: str) -> None:
-        self._written += len(line)
+        self._count(len(line))
+        self.lines.append(line)
+
+    def _count(self, characters: int) -> None:
+        self._written += characters
         if self._written > LARGEST_SOURCE:
             raise SourceTooLargeError
-        self.lines.append(line)
 
     def _column(self, slot: int, type_: str) -> None:
         nodes = enumerate(self._tree.nodes)
@@ -150,12 +166,23 @@ class Emitter:
         return code
 
     def _fold(self, index: int, code: str) -> str:
-        """Calculate what has no column in it once; what fails there fails at every row, as in DuckDB."""
+        """Calculate what has no column in it once; what fails there fails at every row, as in DuckDB.
+
+        A text that comes of it is bounded as a constant is, and all of them count as if written out.
+        """
+        node = self._tree.nodes[index]
+        if _grown(node.kind, [self._values.get(argument) for argument in node.arguments]) > LONGEST_TEXT:
+            raise SourceTooLargeError
         try:
             value = self._evaluate(code, self.constants)
         except (ArithmeticError, ValueError, NameError):
             self._line(f"s{index} = {code}")
             return f"s{index}"
+        if isinstance(value, str):
+            self._count(len(value))
+            if len(value) > LONGEST_TEXT:
+                raise SourceTooLargeError
+        self._values[index] = value
         return "None" if value is None else self._constant(value)
 
     def _literal(self, node: Node) -> str:

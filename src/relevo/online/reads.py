@@ -31,3 +31,15 @@ def reads(tree: Tree) -> Reads:
         found.append(fields)
     joins = tuple(frozenset[str]().union(*(found[key] for key in on)) for _, on in tree.joins)
     return Reads(tuple(found[index] for _, _, index in tree.features), joins)
+
+
+def looks_up(tree: Tree) -> dict[str, frozenset[str]]:
+    """The look-ups that each feature depends on, by their names."""
+    found: list[frozenset[str]] = []
+    for node in tree.nodes:
+        names = frozenset[str]().union(*(found[argument] for argument in node.arguments))
+        if node.kind == "joined":
+            table, keys = tree.joins[node.join]
+            names = names.union(*(found[key] for key in keys), {tree.lookups[table].name})
+        found.append(names)
+    return {name: found[index] for name, _, index in tree.features}

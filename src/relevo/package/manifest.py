@@ -106,8 +106,8 @@ def parse(data: Any) -> Manifest:
             t("manifest.json: the entry “{entry}” is absent or unknown.", entry=strange[0][:60])
         )
     for entry, check in _CHECKS.items():
-        if not check(data[entry]):
-            raise PackageError(t("manifest.json: the entry “{entry}” is malformed.", entry=entry))
+        if not _passes(check, data[entry]):
+            raise malformed(entry)
     try:
         request = Contract.from_json(data["request"])
         encoders = tuple(Encoder.from_json(row) for row in data["encoders"])
@@ -118,6 +118,18 @@ def parse(data: Any) -> Manifest:
     _audit_contract(request)
     listed = {entry: tuple(data[entry]) for entry in ("lookups", "histories", "nulls")}
     return Manifest(**{**data, **listed, "request": request, "encoders": encoders})
+
+
+def malformed(entry: str) -> PackageError:
+    """The error of an entry that is not as it should be."""
+    return PackageError(t("manifest.json: the entry “{entry}” is malformed.", entry=entry))
+
+
+def _passes(check: Callable[[Any], bool], value: Any) -> bool:
+    try:
+        return check(value)
+    except (TypeError, ValueError):
+        return False
 
 
 def _text(value: Any) -> bool:
@@ -200,7 +212,7 @@ def _audit_contract(request: Contract) -> None:
     kinds = set(TYPES.values())
     for field in request.fields:
         texts = (field.name, field.alias, field.description, field.unit)
-        if field.type not in kinds or not all(isinstance(text, str) for text in texts):
-            raise PackageError(t("manifest.json: the entry “{entry}” is malformed.", entry="request"))
+        if not all(isinstance(text, str) for text in (*texts, field.type)) or field.type not in kinds:
+            raise malformed("request")
     if len({field.alias for field in request.fields}) != len(request.fields):
-        raise PackageError(t("manifest.json: the entry “{entry}” is malformed.", entry="request"))
+        raise malformed("request")

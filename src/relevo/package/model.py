@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import orjson
+from pydantic_core import SchemaError
 
 from relevo import digest as digests
 from relevo import validation
@@ -21,13 +21,14 @@ from relevo.errors import PackageError, RequestError
 from relevo.online import FeatureError, OnlineFeatures, compile_tree
 from relevo.package import manifest as manifests
 from relevo.package import values
-from relevo.package.calibration import calibrated, calibrated_few, linear
+from relevo.package.calibration import calibrated, calibrated_list, linear
 from relevo.package.onnx_audit import audit as audit_onnx
 from relevo.texts import t
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from relevo.contract import Contract
@@ -44,7 +45,6 @@ MAX_MANIFEST = 64 << 20
 MAX_FILE = 1 << 30
 MAX_BACKGROUND = 1000
 _MARGIN = ["margin"]
-_FEW = 64  # rows
 TOLERANCE = 1e-6
 """How far a probability may be from its golden answer: ONNX Runtime's kernels differ by processor in float32."""
 Lookups = dict[str, Mapping[Any, tuple[Any, ...]]]
@@ -75,7 +75,7 @@ class ModelPackage:
         self.request: Contract = manifest.request
         self.threshold = manifest.threshold
         self.labels = (manifest.negative, manifest.positive)
-        self.validators: Validators = validation.build(manifest.request)
+        self.validators: Validators = _validators(manifest.request)
         self.online: OnlineFeatures = compile_tree(manifest.tree)
         self.levels = levels_of(manifest.encoders)
         self._encode: RowEncoder = row_encoder(manifest.encoders, self.levels)
@@ -140,26 +140,19 @@ class ModelPackage:
 
     def matrix(self, rows: Sequence[Row]) -> NDArray[np.float32]:
         """Encode n feature tuples as an (n, k) matrix."""
-        with _beyond_float32():
-            return self._encode(rows)
+        return self._encode(rows)
 
     def score(self, rows: Sequence[Row]) -> NDArray[np.float64]:
         """Probabilities of n ≥ 1 feature tuples."""
-        with _beyond_float32():
-            return self.score_matrix(self._encode(rows))
+        return self.score_matrix(self._encode(rows))
 
     def score_matrix(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         """Calibrated probabilities, shape (n,), of an encoded (n, k) matrix."""
         return calibrated(self._margin(matrix), self._a, self._b)
 
     def answers(self, rows: Sequence[Row]) -> list[float]:
-        """The same as ``score``, to the last bit, as a list; quicker for the few rows of single requests."""
-        if len(rows) > _FEW:
-            many: list[float] = self.score(rows).tolist()
-            return many
-        with _beyond_float32():
-            matrix = self._encode(rows)
-        return calibrated_few(self._margin(matrix), self._a, self._b)
+        """The same as ``score``, as a list."""
+        return calibrated_list(self._margin(self._encode(rows)), self._a, self._b)
 
     def _margin(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         found: NDArray[np.float32] = self._run(_MARGIN, {"features": matrix}, None)[0]
@@ -237,6 +230,13 @@ class ModelPackage:
         return found
 
 
+def _validators(request: Contract) -> Validators:
+    try:
+        return validation.build(request)
+    except (SchemaError, TypeError, ValueError) as error:
+        raise manifests.malformed("request") from error
+
+
 class _Unbound(Mapping[Any, tuple[Any, ...]]):
     """Stands for a history that nobody has said where to find."""
 
@@ -260,11 +260,6 @@ class _Unbound(Mapping[Any, tuple[Any, ...]]):
 
     def __len__(self) -> int:
         return 0
-
-
-def _beyond_float32() -> np.errstate:
-    """Beyond float32 is infinity, by the definition of the encoding."""
-    return np.errstate(over="ignore")
 
 
 def _same(got: Sequence[Any], wanted: Sequence[Any]) -> bool:

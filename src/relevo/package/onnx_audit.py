@@ -3,7 +3,8 @@
 Only as much of Protocol Buffers' wire format is read as names the operators: ModelProto.graph (7),
 GraphProto.node (1), NodeProto.op_type (4), domain (7) and attribute (5), and what could reach beyond
 the file: local functions (ModelProto 25), sub-graphs (AttributeProto 6 and 11) and tensors kept in
-other files (TensorProto 13 and 14). Field numbers: onnx.proto, IR version 10.
+other files (TensorProto 13 and 14). Sparse tensors (GraphProto 15, AttributeProto 22 and 23) are a few
+bytes for any size. Field numbers: onnx.proto, IR version 10.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ by that of its inputs and of the file.
 _GRAPH, _FUNCTIONS = 7, 25
 _NODE, _INITIALIZER, _SPARSE = 1, 5, 15
 _OP_TYPE, _ATTRIBUTE, _DOMAIN = 4, 5, 7
-_SUBGRAPH, _SUBGRAPHS, _TENSOR = 6, 11, 5
+_SUBGRAPHS, _TENSORS, _SPARSE_VALUES = (6, 11), (5, 10), (22, 23)
 _EXTERNAL, _LOCATION = 13, 14
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
@@ -108,9 +109,11 @@ def _node(data: memoryview) -> tuple[str, str]:
 
 def _attribute(data: memoryview) -> None:
     for number, value in _parts(data):
-        if number in (_SUBGRAPH, _SUBGRAPHS):
+        if number in _SUBGRAPHS:
             raise PackageError(t("model.onnx holds a sub-graph, which a package may not."))
-        if number == _TENSOR and isinstance(value, memoryview):
+        if number in _SPARSE_VALUES:
+            raise PackageError(t("model.onnx holds sparse tensors, which a package may not."))
+        if number in _TENSORS and isinstance(value, memoryview):
             _tensor(value)
 
 

@@ -61,26 +61,35 @@ class Access:
         self._checks: dict[tuple[int, bytes], asyncio.Future[Caller | None]] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="relevo-access")
 
-    def look(self) -> bool:
-        """Ask the ledger for the keys; whether they changed, so that callers must be checked anew.
+    @property
+    def closed(self) -> bool:
+        """Whether a key or token is needed: also until the ledger was asked, since there may be keys."""
+        return self.required or self._state is None
 
-        Raises ``LedgerError`` when the ledger is away: those who are known stay known.
+    def look(self, *, still: bool = False) -> bool:
+        """Ask for the keys of tokens, and the ledger for its own; whether they changed: callers are checked anew then.
+
+        ``still`` says that nothing was committed since it was asked last. Raises ``LedgerError`` when the ledger is
+        away: those who are known stay known, and the keys of tokens are those of now all the same.
         """
-        changed = False
         if time.monotonic() - self._pardoned >= _REFUSED:
             self._refused, self._pardoned = set(), time.monotonic()
+        changed = self._tokens is not None and self._tokens.look()
+        if changed:
+            self.forget()
+        return (not still and self._read()) or changed
+
+    def _read(self) -> bool:
+        """Read the keys if they are others; whether they are."""
         ring = self._workspace.ledger.keys
         state = ring.state(self._project)
-        if state != self._state:
-            found, before = {key.id: key for key in ring.all(self._project)}, self._keys
-            self._keys, self._state = found, state
-            self.required = self.required or bool(found)
-            self.forget({_name(key) for key in found.values() if before.get(key.id) == key})
-            changed = True
-        if self._tokens is not None and self._tokens.look():
-            self.forget()
-            changed = True
-        return changed
+        if state == self._state:
+            return False
+        found, before = {key.id: key for key in ring.all(self._project)}, self._keys
+        self._keys, self._state = found, state
+        self.required = self.required or bool(found)
+        self.forget({_name(key) for key in found.values() if before.get(key.id) == key})
+        return True
 
     def forget(self, but: Container[str] = ()) -> None:
         """Check everyone anew but callers whose key is the same as ever."""
@@ -95,7 +104,7 @@ class Access:
 
     async def admit(self, headers: Iterable[tuple[bytes, bytes]], scope: str) -> Caller:
         """Tell who asks and see that they may; raises ``Refusal`` when they may not."""
-        if not self.required:
+        if not self.closed:
             return self._anyone
         presented = _presented(headers)
         if presented is None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from relevo.service import ServiceSettings
     from relevo.serving.app import App
+    from relevo.serving.guard import Tally
     from relevo.serving.served import Served
 
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
@@ -71,7 +72,7 @@ class Admin:
             raise Refusal("draining")
         served = self._app.predict.served
         if served is None:
-            raise self._none(to_anyone=self._app.access.required)
+            raise self._none(to_anyone=self._app.access.closed)
         return JSONResponse({"status": "ready", "version": served.version.version})
 
     async def model(self) -> Response:
@@ -87,53 +88,58 @@ class Admin:
         """Prometheus' text."""
         served = self._app.predict.served
         created = datetime.fromisoformat(served.version.created_at).timestamp() if served else 0.0
+        await self._app.counting.settle()
         total, processes = self._app.share.total()
         info = _info(served) if served else None
-        guard = self._app.follower.guard
         seen = exposition.Seen(
             processes,
             info,
             created,
             backlog(self._logs),
             _histories(served),
-            self._challenger(),
-            guard.rollbacks if guard is not None else 0,
+            self._challenger(total.tally),
+            served.live.bins if served else None,
         )
         text = exposition.text(total, seen)
         return Response(text, media_type=_METRICS)
 
     async def recommend(self, request: Request) -> Response:
         """Answer with the likeliest items of one value."""
-        found = await self._recommender(request.path_params["key"], request.query_params.get("k"))
+        found = await self._recommender(
+            request.path_params["key"], request.query_params.get("k"), request.scope.get("relevo.via", b"")
+        )
         return Response(found, media_type="application/json")
 
     async def openapi(self, request: Request) -> Response:
         """FastAPI's document, with predict's entry and the summaries in the caller's language."""
         with speaking(_language(request)):
-            served = self._app.predict.served
-            predict = openapi.predict_path(
-                served, max_rows=self._settings.max_rows, max_body=self._settings.max_body
-            )
-            paths: dict[str, Any] = {
-                PREDICT: predict,
-                "/v1/explain": entries.explain_path(served, max_body=self._settings.max_body),
-                "/v1/labels": labelled.labels_path(served, max_rows=self._settings.max_rows),
-                **entries.score_path(served),
-                **openapi.recommend_path(self._recommender.shelf()),
-                **entries.inference_paths(served, self._project, max_rows=self._settings.max_rows),
-                **openapi.other_paths(self.rest.openapi()["paths"]),
-            }
-            document = {
-                "openapi": "3.1.0",
-                "servers": [{"url": self._settings.root_path or "/"}],
-                "info": {"title": self._project, "version": served.version.version if served else "0"},
-                "paths": entries.guarded(paths, needed=self._app.access.required),
-                "components": {
-                    "schemas": {"Problem": openapi.problem_schema()},
-                    "securitySchemes": entries.schemes(),
-                },
-            }
-            return Response(orjson.dumps(document), media_type="application/json")
+            return Response(orjson.dumps(self.document()), media_type="application/json")
+
+    def document(self) -> dict[str, Any]:
+        """The OpenAPI document in the language in force."""
+        served = self._app.predict.served
+        predict = openapi.predict_path(
+            served, max_rows=self._settings.max_rows, max_body=self._settings.max_body
+        )
+        paths: dict[str, Any] = {
+            PREDICT: predict,
+            "/v1/explain": entries.explain_path(served, max_body=self._settings.max_body),
+            "/v1/labels": labelled.labels_path(served, max_rows=self._settings.max_rows),
+            **entries.score_path(served),
+            **openapi.recommend_path(self._recommender.shelf()),
+            **entries.inference_paths(served, self._project, max_rows=self._settings.max_rows),
+            **openapi.other_paths(self.rest.openapi()["paths"]),
+        }
+        return {
+            "openapi": "3.1.0",
+            "servers": [{"url": self._settings.root_path or "/"}],
+            "info": {"title": self._project, "version": served.version.version if served else "0"},
+            "paths": entries.guarded(paths, needed=self._app.access.required),
+            "components": {
+                "schemas": {"Problem": openapi.problem_schema()},
+                "securitySchemes": entries.schemes(),
+            },
+        }
 
     async def docs(self, request: Request) -> Response:
         """Answer with the page."""
@@ -154,9 +160,12 @@ class Admin:
         answer.raw_headers = [*told.headers, (b"content-length", b"%d" % len(told.body))]
         return answer
 
-    def _challenger(self) -> dict[str, Any] | None:
+    def _challenger(self, tally: Tally | None = None) -> dict[str, Any] | None:
+        """What is tried beside the champion, with the counts of all processes."""
         challenger = self._app.follower.challenger
-        return challenger.described() if challenger is not None else None
+        if challenger is None:
+            return None
+        return challenger.described(tally or self._app.share.total()[0].tally)
 
     def _none(self, *, to_anyone: bool = False) -> Refusal:
         """What to say without a version; the reason names files and hosts, which is not for those without a key."""

@@ -7,13 +7,14 @@ import gc
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from relevo.journal import LABELS, Journal
+from relevo.journal import COUNTS, LABELS, Journal
 from relevo.service import ServiceSettings, per_second
 from relevo.serving.access import Access
 from relevo.serving.accesslog import AccessLog
 from relevo.serving.admin import Admin
 from relevo.serving.board import Board, Share
-from relevo.serving.collecting import Collector
+from relevo.serving.collecting import collector_of
+from relevo.serving.counting import Counting
 from relevo.serving.door import PREDICT, Door
 from relevo.serving.explaining import Explainer
 from relevo.serving.follow import POLL, Follower
@@ -30,7 +31,7 @@ from relevo.serving.tracing import Traces
 from relevo.serving.wire import sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -66,16 +67,20 @@ class App:
         poll: float,
         workers: int,
         collect: bool,
+        page: Callable[[App], ASGIApp] | None = None,
     ) -> None:
         self.settings = settings
         self.metrics = Metrics()
         self.journal = Journal.open(workspace.logs)
         self.labels = Journal.open(workspace.logs, LABELS)
+        self.counts = Journal.open(workspace.logs, COUNTS)
+        self.counting = Counting(self.counts, self.metrics, cells=settings.feature_metrics)
         self._ids = Ids()
         self.predict = Predict(
             self.journal,
             self.metrics,
             self._ids,
+            self.counting,
             project=project,
             alias=alias,
             max_body=settings.max_body,
@@ -84,13 +89,15 @@ class App:
         )
         self.access = _access(workspace, project, settings)
         self.limits = Limits(workers)
-        self.collector = Collector(workspace, [self.journal, self.labels]) if collect else None
+        journals = [self.journal, self.labels, self.counts]
+        self.collector = collector_of(workspace, journals) if collect else None
         self.follower = Follower(
             workspace, project, alias, self.predict, self.metrics, self.access, self.collector, poll=poll
         )
         self.admin = Admin(self, workspace.logs, project, alias, settings)
         self._log = AccessLog(settings.access_log) if settings.access_log is not None else None
         self.door = self._door(self._raw(workspace, project))
+        self.door.page = page(self) if page is not None else None
         self._answer: ASGIApp = self.door
         self._traces: Traces | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -99,7 +106,7 @@ class App:
     def _raw(self, workspace: Workspace, project: str) -> dict[tuple[str, str], ASGIApp]:
         """Give the routes that need no FastAPI."""
         explainer = Explainer(self.predict)
-        self.predict.explain = explainer.predicted
+        self.predict.explainer = explainer
         labeller = Labeller(self.predict, self.labels, self.metrics, project, max_rows=self.settings.max_rows)
         return {
             ("POST", PREDICT): self.predict,
@@ -176,6 +183,7 @@ class App:
 
     async def _tell(self) -> None:
         while True:
+            await self.counting.tick()
             self.share.publish()
             await asyncio.sleep(_TELL)
 
@@ -184,6 +192,7 @@ class App:
             "version": self._version(),
             "ledger_up": self.metrics.ledger_up,
             "unsynced": round(max(self.journal.unsynced, self.labels.unsynced), 3),
+            "recorded": self.follower.shown,
             "sync_seconds": round(max(self.journal.sync_seconds, self.labels.sync_seconds), 6),
         }
 
@@ -195,8 +204,9 @@ class App:
         self.access.close()
         if self._traces is not None:
             await loop.run_in_executor(None, self._traces.close)
-        self.journal.close()
-        self.labels.close()
+        self.counting.flush()
+        for journal in (self.journal, self.labels, self.counts):
+            journal.close()
         if self._log is not None:
             self._log.close()
         self.share.publish()
@@ -221,16 +231,20 @@ def create_app(
     workers: int = 1,
     collect: bool = True,
     begin: bool = True,
+    page: Callable[[App], ASGIApp] | None = None,
 ) -> App:
     """Make the application that answers for ``alias``, and load what it stands for now.
 
     ``settings`` are the workspace's own by default. ``poll`` is how often, in seconds, the ledger is asked
     whether the alias moved. ``collect`` starts ``relevo collect`` for complete segments of the journal. Raises
     ``WorkspaceError`` when predictions could not be logged. Without ``begin`` nothing is loaded yet, and the
-    application may be carried over the forks of as many ``workers``, which share the limits of callers.
+    application may be carried over the forks of as many ``workers``, which share the limits of callers. ``page``
+    makes the application that answers below ``PAGE``, which admits its visitors itself.
     """
     chosen = (workspace.settings.serve if settings is None else settings).below(workspace.project)
-    app = App(workspace, project_name, chosen, alias=alias, poll=poll, workers=workers, collect=collect)
+    app = App(
+        workspace, project_name, chosen, alias=alias, poll=poll, workers=workers, collect=collect, page=page
+    )
     if begin:
         app.begin(Worker(Board(1)))
     return app

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from relevo.serving.metrics import Metrics, resident
+from relevo.serving.metrics import Metrics, children, resident
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +87,7 @@ class Share:
         gauges = {
             "process": self._name,
             "resident": resident(),
+            "children": children(),
             "started": round(self._metrics.started, 3),
             **self._more(),
         }

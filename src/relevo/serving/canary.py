@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 
 from relevo.serving.problems import Refusal
-from relevo.serving.reading import one_line, parse
+from relevo.serving.reading import logged, one_line, parse
 from relevo.serving.turns import CHUNK
 from relevo.texts import t
 from relevo.watching import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from relevo.records import Release, Strategy
     from relevo.serving.metrics import Metrics
-    from relevo.serving.served import Row, Served
+    from relevo.serving.served import Row, Served, Told
     from relevo.serving.turns import Ask
 
     Settle = Callable[[Served, Sequence[Row], Sequence[bytes]], list[bytes]]
@@ -45,7 +45,7 @@ class Together(Protocol):
 
 
 class Fill(Protocol):
-    """Puts a version's answers to some rows of a list in their places, and what is logged after ``lines``."""
+    """Puts a version's answers to some rows of a list in their places, and what is to be logged after ``told``."""
 
     def __call__(
         self,
@@ -54,7 +54,7 @@ class Fill(Protocol):
         places: Sequence[int],
         rows: Sequence[Row],
         answers: list[bytes],
-        lines: list[bytes],
+        told: list[Told],
     ) -> None:
         """Answer."""
 
@@ -63,7 +63,7 @@ class Canary:
     """The challenger's version as it answers, under the strategy and the release that brought it.
 
     ``instead`` is the champion as it answers what the canary failed at: the same, but what it then does is
-    not counted, for these requests are no fair sample of what it is asked.
+    not compared, for these requests are no fair sample of what it is asked.
     """
 
     def __init__(self, served: Served, strategy: Strategy, release: Release, metrics: Metrics) -> None:
@@ -83,15 +83,15 @@ class Canary:
         if self.instead is not None:
             self.instead.counts = Counts()
 
-    def takes(self, body: bytes, caller: bytes, received: Any = None) -> bool:
-        """Whether this caller, or this request, is the canary's; ``received`` is the body parsed, where it must be."""
+    def takes(self, caller: bytes, received: Mapping[str, Any]) -> bool:
+        """Whether this is the canary's: by the strategy's field, the caller, or the request however it is spelled."""
         if self._names:
             value = next((received[name] for name in self._names if name in received), None)
-            body = value.encode(errors="surrogatepass") if isinstance(value, str) else orjson.dumps(value)
-        elif caller:
-            body = caller
+            told = value.encode(errors="surrogatepass") if isinstance(value, str) else orjson.dumps(value)
+        else:
+            told = caller or orjson.dumps(received, option=orjson.OPT_SORT_KEYS)
         place = self._salt.copy()
-        place.update(body)
+        place.update(told)
         return int.from_bytes(place.digest(), "big") < self._bound
 
     def together(self, asks: Sequence[Ask], champion: Together, settle: Settle) -> Answers:
@@ -121,10 +121,10 @@ class Canary:
     def _row(self, body: bytes, caller: bytes) -> Row | bool:
         """The features of one of the canary's requests; True if it has none, False if it is not the canary's."""
         try:
-            if not self._names and not self.takes(body, caller):
+            if caller and not self._names and not self.takes(caller, {}):
                 return False
             received = parse(body)
-            if not isinstance(received, dict) or (self._names and not self.takes(body, caller, received)):
+            if not isinstance(received, dict) or not self.takes(caller, received):
                 return False
         except (Refusal, ValueError, TypeError):  # no request for any version
             return False
@@ -149,7 +149,8 @@ class Canary:
     ) -> list[int]:
         """Answer rows with one call of the model; gives the places of those that have no answer."""
         try:
-            answers = settle(self.served, rows, [one_line(asks[place].body) for place in mine])
+            requests = [logged(one_line(asks[place].body), asks[place].via) for place in mine]
+            answers = settle(self.served, rows, requests)
         except Refusal as refusal:  # they could not be logged, nor could the champion's
             for place in mine:
                 found[place] = refusal
@@ -162,30 +163,33 @@ class Canary:
         return [place for place in mine if found[place] is None]
 
     async def many(
-        self, received: Sequence[Any], caller: bytes, fill: Fill, answers: list[bytes], lines: list[bytes]
-    ) -> list[int]:
-        """Answer the canary's rows of a list; gives the places that are left to the champion."""
+        self, received: Sequence[Any], caller: bytes, fill: Fill, answers: list[bytes], told: list[Told]
+    ) -> tuple[list[int], list[int]]:
+        """Answer the canary's rows of a list; gives the places of the champion's, and of those it failed at."""
+        rest: list[int] = []
+        fallen: list[int] = []
         mine: list[int] = []
         rows: list[Row] = []
         for place, one in enumerate(received):
             if place % CHUNK == CHUNK - 1:
                 await asyncio.sleep(0)
-            if not isinstance(one, dict) or not self.takes(
-                b"" if self._names or caller else orjson.dumps(one), caller, one
-            ):
+            if not isinstance(one, dict) or not self.takes(caller, one):
+                rest.append(place)
                 continue
             row = self._features(one, place)
-            if row is not None:
+            if row is None:
+                fallen.append(place)
+            else:
                 mine.append(place)
                 rows.append(row)
         for start in range(0, len(rows), CHUNK):
             chunk = slice(start, start + CHUNK)
             try:
-                fill(self.served, received, mine[chunk], rows[chunk], answers, lines)
+                fill(self.served, received, mine[chunk], rows[chunk], answers, told)
             except Exception as error:  # noqa: BLE001 - counted; the champion answers
                 self._say(error)
             await asyncio.sleep(0)
-        return [place for place, answer in enumerate(answers) if not answer]
+        return rest, fallen + [place for place in mine if not answers[place]]
 
     def _say(self, error: Exception) -> None:
         """Log a failure, once for each kind."""

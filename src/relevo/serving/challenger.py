@@ -8,9 +8,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from relevo import lookups
-from relevo.errors import RelevoError
+from relevo.errors import LedgerError, RelevoError
 from relevo.package import ModelPackage
-from relevo.records import CHALLENGER, Strategy
+from relevo.records import Strategy
 from relevo.serving import shadowing
 from relevo.serving.canary import Canary
 from relevo.serving.served import Served
@@ -18,6 +18,7 @@ from relevo.texts import t
 
 if TYPE_CHECKING:
     from relevo.records import Materialisation, Release
+    from relevo.serving.guard import Tally
     from relevo.serving.metrics import Metrics
     from relevo.serving.predict import Predict
     from relevo.serving.shadowing import Keeper
@@ -44,10 +45,10 @@ class Challenger:
         self._again = 0.0
         self._wanted: Canary | None = None
 
-    def look(self, news: object) -> None:
-        """Load what is tried, if the ledger's ``news`` are new; raises ``LedgerError``. For a thread."""
+    def look(self, news: object, release: Release | None) -> None:
+        """Load what the alias stands for by ``release``, if the ledger's ``news`` are new. For a thread."""
         if news != self._news or 0 < self._again <= time.monotonic():
-            self._ask(self._workspace.ledger.standing(self._project, CHALLENGER))
+            self._ask(release)
             self._news = news
         if self._keeper is not None:
             shadow = self.strategy is not None and self.strategy.mode == "shadow"
@@ -62,6 +63,9 @@ class Challenger:
         try:
             self._wanted = self._canary(release)
             self._again, self.note = 0.0, ""
+        except LedgerError as error:  # it is away: what is tried goes on, and it is asked again
+            self._again, self.note = time.monotonic() + _RETRY, str(error)
+            return
         except RelevoError as error:
             self._again = time.monotonic() + _RETRY
             self._wanted = None
@@ -72,16 +76,16 @@ class Challenger:
         self.strategy = Strategy.of(release) if release is not None and release.facts else None
         self._release = release
 
-    def described(self) -> dict[str, Any] | None:
-        """What is shown of it; None when nothing is tried."""
+    def described(self, tally: Tally) -> dict[str, Any] | None:
+        """What is shown of it, with what is counted in ``tally``; None when nothing is tried."""
         if self.strategy is None:
             return None
         counted: dict[str, Any] = {}
         if self._wanted is not None:
-            counts = self._wanted.served.counts.to_json()
+            counts = tally.tried(self._wanted.release.number).to_json()
             counted = {outcome: counts[outcome] for outcome in ("answered", "refused", "failed")}
         elif self.strategy.mode == "shadow":
-            shadow = shadowing.counted(self._workspace.root, self.strategy.release)
+            shadow = shadowing.counted(self._workspace.own, self.strategy.release)
             counted = {name: shadow.get(name, 0) for name in _SHADOWED}
         return {**asdict(self.strategy), "note": self.note, "counts": counted}
 

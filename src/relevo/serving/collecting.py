@@ -10,7 +10,7 @@ import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-from relevo import journal
+from relevo import journal, taken
 from relevo.errors import RelevoError
 from relevo.texts import t
 
@@ -36,6 +36,13 @@ def backlog(folder: Path) -> int:
         with suppress(FileNotFoundError):  # collected this moment
             total += path.stat().st_size
     return total
+
+
+def collector_of(workspace: Workspace, journals: Sequence[Journal] = ()) -> Collector | Leaving:
+    """What becomes of the complete segments of this service's journals."""
+    if workspace.own != workspace.root:
+        return Clearing(workspace, journals)
+    return (Collector if workspace.settings.serve.collect else Leaving)(workspace, journals)
 
 
 class Collector:
@@ -107,6 +114,49 @@ class Collector:
                 "%s",
                 t("Collecting the predictions takes long; process {pid} goes on with it.", pid=child.pid),
             )
+
+
+class Leaving:
+    """Leaves complete segments to whoever collects, who is elsewhere and waits for nobody.
+
+    It has ``Collector``'s methods.
+    """
+
+    def __init__(self, workspace: Workspace, journals: Sequence[Journal] = ()) -> None:
+        self._workspace = workspace
+        self._journals = journals
+        self.lead = True
+        self._next = 0.0
+
+    def tick(self) -> None:
+        """End segments that are old, every few seconds, and see to those that are complete."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + _PAUSE
+        for open_journal in self._journals:
+            open_journal.roll()
+        if self.lead:
+            self.finish()
+
+    def finish(self) -> None:
+        """They stay where they are."""
+
+    def wait(self) -> None:
+        """Nothing is collected here."""
+
+
+class Clearing(Leaving):
+    """Removes segments that another process has brought into the lake: the service only reads the workspace."""
+
+    def finish(self) -> None:
+        """Remove what was taken."""
+        try:
+            for stream in journal.STREAMS:
+                for segment in journal.closed(self._workspace.logs, stream):
+                    if taken.is_marked(self._workspace.root, segment.name) or not segment.bytes:
+                        segment.remove()
+        except RelevoError as error:
+            _log.error("%s", error)
 
 
 def idle(pid: int) -> None:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 PREDICT = "/v1/predict"
 OPEN = frozenset({"/health", "/ready", "/docs", "/v2/health/live", "/v2/health/ready"})
 """What anyone may ask: whether it lives, and a page that asks for a key itself."""
+PAGE = "/gradio"
+"""Where the end user's page is, if there is one."""
 _LABEL = frozenset({"/v1/labels"})
 _PREDICTING = ("/v1/predict", "/v1/score", "/v1/explain", "/v1/recommend/")
 _IDENTITY = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -79,6 +81,8 @@ class Door:
         self.draining = False
         self.short = True
         """Whether requests may go the short way."""
+        self.page: ASGIApp | None = None
+        """Answers below ``PAGE``, and admits its visitors itself."""
         self.raw = raw
         self._predict, self._rest = predict, rest
         self._access, self._limits, self._metrics, self._ids = access, limits, metrics, ids
@@ -94,7 +98,7 @@ class Door:
         scope["relevo.id"] = told.identity
         scope["relevo.problem"] = partial(self.problem, scope)
         path = scope["path"].removeprefix(self._root) or "/"
-        if self._root:
+        if self._root and (path == self._root or path.startswith(self._root + "/")):
             path = path.removeprefix(self._root) or "/"  # for a proxy that does not take it away
         scope["path"], scope["relevo.path"] = self._root + path, path
         raw = self.raw.get((scope["method"], path))
@@ -102,7 +106,10 @@ class Door:
         caller = ""
         try:
             generation = self._access.generation
-            if path not in OPEN:
+            if self.page is not None and (path == PAGE or path.startswith(PAGE + "/")):
+                scope["relevo.route"] = PAGE
+                await self.page(scope, receive, told)
+            elif path not in OPEN:
                 scope["relevo.caller"] = who = await self._admit(scope, path)
                 caller = who.id
                 await self._within(raw or self._rest, who, scope, receive, told)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from relevo import clock
+from relevo.serving import recorded
 from relevo.serving.metrics import BOUNDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from relevo.bins import Bins
     from relevo.serving.metrics import Metrics
 
     Sample = tuple[Mapping[str, object], float]
@@ -32,8 +34,8 @@ class Seen(NamedTuple):
     """The histories of that version, as ``relevo.lookups.described``."""
     challenger: Mapping[str, Any] | None = None
     """What is tried beside it, as ``Challenger.described``."""
-    rollbacks: int = 0
-    """Versions that this process took back by itself."""
+    bins: Bins | None = None
+    """Over which the values of that version's features are counted."""
 
 
 def text(metrics: Metrics, seen: Seen) -> str:
@@ -48,6 +50,10 @@ def text(metrics: Metrics, seen: Seen) -> str:
     _lookups(add, metrics, seen.lookups)
     _model(add, seen)
     _challenger(add, seen)
+    _values(add, metrics, seen.bins)
+    for one in seen.processes:
+        if one.get("recorded") is not None:
+            recorded.expose(add, one["recorded"])
     return "\n".join(lines) + "\n"
 
 
@@ -73,6 +79,7 @@ def _counters(add: Add, metrics: Metrics) -> None:
         ("relevo_unknown_fields_total", "Fields that the contract does not name.", metrics.unknown_fields),
         ("relevo_batches_total", "Calls of the model; single requests share them.", metrics.batches),
         ("relevo_swaps_total", "Versions taken over since the start.", metrics.swaps),
+        ("relevo_rollbacks_total", "Versions taken back by the service itself.", metrics.rollbacks),
         ("relevo_lookup_swaps_total", "Newer histories taken over since the start.", metrics.lookup_swaps),
         (
             "relevo_refused_packages_total",
@@ -96,6 +103,11 @@ def _processes(add: Add, processes: Sequence[Mapping[str, Any]]) -> None:
     for name, part, help_ in (
         ("process_resident_memory_bytes", "resident", "Resident memory."),
         ("process_start_time_seconds", "started", "When the process began."),
+        (
+            "relevo_children_peak_memory_bytes",
+            "children",
+            "The most memory of a process that this one started and that ended, such as relevo collect.",
+        ),
     ):
         samples = [({} if single else {"process": one["process"]}, one[part]) for one in processes]
         add(name, "gauge", help_, samples)
@@ -131,13 +143,30 @@ def _lookups(add: Add, metrics: Metrics, lookups: Sequence[Mapping[str, Any]]) -
         add(name, kind, help_, [({"lookup": lookup}, value) for lookup, value in values])
 
 
+def _values(add: Add, metrics: Metrics, bins: Bins | None) -> None:
+    for name, help_, counted in (
+        ("relevo_feature_missing_total", "Answered rows without a value.", metrics.lacking),
+        ("relevo_feature_strange_total", "Values unlike all that were learned from.", metrics.strange),
+    ):
+        add(name, "counter", help_, (({"feature": feature}, n) for feature, n in counted.items()))
+    counts = metrics.cells.get(bins.digest) if bins is not None else None
+    if bins is None or counts is None:
+        return
+    cells: Counter[tuple[str, str]] = Counter()  # a text may be the same as the name of all others
+    for signal in bins.single:
+        for cell, n in zip(signal.cells, signal.of(counts).tolist(), strict=True):
+            cells[signal.name, cell] += n
+    samples = (({"feature": feature, "cell": cell}, n) for (feature, cell), n in cells.items())
+    add("relevo_feature_values_total", "counter", "Answered rows by the value of a feature.", samples)
+
+
 def _model(add: Add, seen: Seen) -> None:
     if seen.model is None:
         return
     add("relevo_model_info", "gauge", "The version that answers.", [(seen.model, 1)])
     for name, help_, value in (
         ("relevo_model_created_timestamp_seconds", "When that version was made.", seen.created),
-        ("relevo_model_age_seconds", "Age of that version.", round(time.time() - seen.created, 3)),
+        ("relevo_model_age_seconds", "Age of that version.", round(clock.seconds() - seen.created, 3)),
     ):
         add(name, "gauge", help_, [({}, value)])
 
@@ -167,8 +196,6 @@ def _escape(value: str) -> str:
 
 
 def _challenger(add: Add, seen: Seen) -> None:
-    help_ = "Versions that this process took back by itself."
-    add("relevo_rollbacks_total", "counter", help_, [({}, seen.rollbacks)])
     challenger = seen.challenger
     if challenger is None:
         return

@@ -13,15 +13,16 @@ import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relevo import lookups
 from relevo.errors import LedgerError, RelevoError
 from relevo.package import ModelPackage
-from relevo.records import CHAMPION
+from relevo.records import CHALLENGER, CHAMPION
 from relevo.serving.challenger import Challenger
 from relevo.serving.guard import Guard
 from relevo.serving.memory import give_back
+from relevo.serving.recorded import Recorded
 from relevo.serving.served import Served
 from relevo.serving.shadowing import Keeper
 from relevo.texts import t
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from relevo.records import Materialisation, ModelVersion, Release
     from relevo.serving.access import Access
-    from relevo.serving.collecting import Collector
+    from relevo.serving.collecting import Collector, Leaving
     from relevo.serving.guard import Counted
     from relevo.serving.metrics import Metrics
     from relevo.serving.predict import Predict
@@ -53,7 +54,7 @@ class Follower:
         predict: Predict,
         metrics: Metrics,
         access: Access,
-        collector: Collector | None,
+        collector: Collector | Leaving | None,
         *,
         poll: float = POLL,
     ) -> None:
@@ -65,7 +66,10 @@ class Follower:
         self._poll = poll
         self.challenger: Challenger | None = None
         self.guard: Guard | None = None
+        self.recorded = Recorded(workspace.ledger, project)
+        self._lead = False
         self._news: tuple[str, int] | None = None
+        self._tried: Release | None = None
         self._stamp: object = None
         self._again = 0.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="relevo-follow")
@@ -74,8 +78,9 @@ class Follower:
     def begin(self, *, lead: bool, gather: Callable[[], Iterable[Counted]]) -> None:
         """Take up what is tried beside the champion. One process has the ``lead``: it keeps the shadow, and judges.
 
-        ``gather`` gives the tallies of all processes.
+        ``gather`` gives the tallies of all processes. The lead also shows what the ledger records.
         """
+        self._lead = lead
         if self._alias != CHAMPION:
             return
         keeper = Keeper(self._workspace) if lead and self._collector is not None else None
@@ -83,8 +88,7 @@ class Follower:
         if lead:
             self.guard = Guard(self._workspace, self._predict, gather)
         if self._news is not None:
-            with suppress(LedgerError):  # told by the next look
-                self.challenger.look(self._news)
+            self.challenger.look(self._news, self._tried)
             self.challenger.take()
 
     def prepare(self) -> None:
@@ -100,22 +104,28 @@ class Follower:
                 self._package = ModelPackage.load(self._workspace.blobs.folder(version.digest))
                 if not self._package.histories and (found := self.look()) is not None:
                     self.take(found)
+            self.recorded.look()
         self._workspace.ledger.close()
 
     def look(self) -> Served | None:
-        """Ask the ledger once; returns a version to take over, loaded, or None when nothing is new."""
+        """Ask the ledger once; returns a version to take over, loaded, or None when nothing is new.
+
+        While its file says that nothing was committed it is not asked: the first question of a forked process
+        would cost it 8 MB of pages that it shared until then.
+        """
         try:
-            self._access.look()
-            found = self._ask()
+            stamp = self._workspace.ledger.stamp()
+            still = stamp is not None and stamp == self._stamp
+            self._access.look(still=still)
+            found = self._ask(stamp) if not still or self._due() else None
             if self.challenger is not None and self._news is not None:
-                self.challenger.look(self._news)
+                self.challenger.look(self._news, self._tried)
         except LedgerError as error:
             if self._metrics.ledger_up:
                 _log.warning("%s", error)
             self._metrics.ledger_up, self.note = 0, str(error)
             return None
         except RelevoError as error:
-            self._again = time.monotonic() + _RETRY
             if str(error) != self.note:
                 self._metrics.refused_packages += 1
                 self.note = str(error)
@@ -128,28 +138,48 @@ class Follower:
             self.note = ""
         return found
 
-    def _ask(self) -> Served | None:
+    @property
+    def shown(self) -> dict[str, Any] | None:
+        """What the ledger records, where this process has the lead."""
+        return self.recorded.found if self._lead else None
+
+    def _record(self) -> None:
+        """See what the ledger records; while it is away, what was seen before stays."""
+        with suppress(LedgerError):  # told by the next look
+            self.recorded.look()
+
+    def _ask(self, stamp: object) -> Served | None:
         ledger = self._workspace.ledger
-        stamp = ledger.stamp()
-        if stamp is not None and stamp == self._stamp and not self._due():
-            return None
         news = ledger.news(self._project)
-        self._stamp = stamp
         if news == self._news and not self._due():
+            self._stamp = stamp
             return None
         release = ledger.standing(self._project, self._alias)
+        tried = ledger.standing(self._project, CHALLENGER) if self._alias == CHAMPION else None
         version = self._version(release) if release is not None else None
-        self._news = news
+        self._stamp, self._news, self._tried = stamp, news, tried
         if release is None or version is None:
             self._again = 0.0
             return None
+        try:
+            return self._made(release, version)
+        except LedgerError:  # it went away meanwhile: asked again as if it had said nothing
+            self._stamp = self._news = None
+            raise
+        except Exception:
+            self._again = time.monotonic() + _RETRY
+            raise
+
+    def _made(self, release: Release, version: ModelVersion) -> Served | None:
+        """Load what a release stands for; None where it answers under it already. Raises ``RelevoError``."""
+        ledger = self._workspace.ledger
         answering = self._predict.served
         same = answering is not None and answering.version.version == version.version
         package = answering.package if answering is not None and same else self._load(version.digest)
         made = lookups.facts(ledger, package)
         if answering is not None and same and made == answering.made:
             self._again = 0.0
-            return None
+            return answering.under(release) if release != answering.release else None
         files = lookups.opened(self._workspace.lookups, package, made)
         self._again = 0.0
         return Served(package, version, release, files, made)
@@ -198,22 +228,23 @@ class Follower:
                 found = await loop.run_in_executor(self._thread, self.look)
                 if self.challenger is not None:
                     self.challenger.take()
-                self._metrics.tally.age(self._predict.served)
+                if found is not None:  # before anything that may fail: it is not found a second time
+                    self.take(found)
+                    del found
+                    await loop.run_in_executor(self._thread, give_back)
+                self._metrics.tally.age(self._predict.served, self._predict.canary)
                 seen = self.guard.look() if self.guard is not None else None
                 if seen is not None and self.guard is not None:
                     await loop.run_in_executor(self._thread, self.guard.judge, seen)
                 if self._collector is not None:
                     await loop.run_in_executor(self._thread, self._collector.tick)
+                if self._lead:
+                    await loop.run_in_executor(self._thread, self._record)
             except Exception:  # noqa: BLE001 - logged with its traceback; what answers goes on answering
                 _log.exception("following %s failed", self._alias)
-                continue
-            if found is not None:
-                self.take(found)
-                del found
-                await loop.run_in_executor(self._thread, give_back)
 
     def take(self, found: Served) -> None:
-        """Let a loaded version, or the same with newer histories, answer."""
+        """Let a loaded version, or the same with newer histories or under another release, answer."""
         before, version = self._predict.served, found.version.version
         self._predict.swap(found)
         for name, made in found.made.items():
@@ -224,9 +255,9 @@ class Follower:
             return
         old = before.version.version
         if old == version:
-            self._metrics.lookup_swaps += 1
+            self._metrics.lookup_swaps += self._lead and found.made != before.made
             return
-        self._metrics.swaps += 1
+        self._metrics.swaps += self._lead  # of several workers one counts
         _log.info("%s", t("Version {version} answers in place of {before}.", version=version, before=old))
 
 

@@ -11,9 +11,10 @@ import logging
 import socket
 import time
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from relevo import clock
 from relevo.errors import LedgerError
 from relevo.records import CHAMPION, now
 from relevo.texts import t
@@ -40,8 +41,9 @@ _log = logging.getLogger(__name__)
 class Tally:
     """What this process counts, by release and by what stood beside it: ``12``, ``12+15``, and ``15@12``.
 
-    The last is of the canary begun by release 15 while release 12 answers the rest. A champion's own counts
-    are of the last hour or two.
+    The last is of the canary begun by release 15 while release 12 answers the rest. What is asked aside from
+    predict counts as ``12`` whoever stands beside, since a canary has nothing to be compared with there. A
+    champion's own counts are of the last hour or two.
     """
 
     def __init__(self) -> None:
@@ -55,25 +57,34 @@ class Tally:
         if served is None:
             return
         number = served.release.number
-        served.counts = self._of(str(number) if canary is None else f"{number}+{canary.release.number}")
+        served.counts = served.aside = self._of(str(number))
         if canary is not None:
+            served.counts = self._of(f"{number}+{canary.release.number}")
             canary.served.counts = self._of(f"{canary.release.number}@{number}")
 
-    def age(self, served: Served | None) -> None:
+    def age(self, served: Served | None, canary: Canary | None = None) -> None:
         """Count what waits for it, and forget what is more than two hours old of a champion that answers alone."""
         for counts in self._counts.values():
             counts.count()
+        if canary is not None and canary.instead is not None:
+            canary.instead.counts.count()  # in no tally, but it must not grow
         if served is None:
             return
         key, at = str(served.release.number), time.monotonic()
         if self._counts.get(key) is served.counts and at - self._since >= FRESH:
             self._since = at
             self._counts[f"{key}-"] = served.counts
-            served.counts = self._counts[key] = Counts()
+            served.counts = served.aside = self._counts[key] = Counts()
 
     def to_json(self) -> dict[str, dict[str, Any]]:
         """Plain JSON, for the process that judges."""
         return {key: counts.to_json() for key, counts in self._counts.items()}
+
+    def tried(self, number: int) -> Counts:
+        """What a canary was asked since release ``number`` began it, whoever answered beside it."""
+        return Counts.merge(
+            counts.to_json() for key, counts in self._counts.items() if key.startswith(f"{number}@")
+        )
 
     def merge(self, state: Counted) -> None:
         """Add another process's counts, as ``to_json`` gives them."""
@@ -117,7 +128,6 @@ class Guard:
         *,
         margins: Margins | None = None,
     ) -> None:
-        self.rollbacks = 0
         self._workspace, self._predict = workspace, predict
         self._gather = gather
         self._margins = margins or Margins()
@@ -178,7 +188,7 @@ class Guard:
             _log.error("%s", error)
             return
         if done is not None:
-            self.rollbacks += 1
+            self._predict.metrics.rollbacks += 1
             what = t("Version {version} is taken back.", version=release.version)
             _log.error("%s %s", what, finding.told())
 
@@ -225,5 +235,5 @@ def _fresh(release: Release) -> bool:
     """Whether a release may still be taken back: a promotion, with a version before it, not long ago."""
     if release.act != "promote" or not release.previous:
         return False
-    age = datetime.now(UTC) - datetime.fromisoformat(release.released_at)
+    age = clock.now() - datetime.fromisoformat(release.released_at)
     return age.total_seconds() < FRESH

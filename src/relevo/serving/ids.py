@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import time
 
+from relevo import clock
+
 _MOST = 0xFFF
 
 
@@ -34,7 +36,7 @@ class Ids:
 
         The time is written as ``relevo.records.now`` does.
         """
-        now = time.time_ns() // 1000
+        now = clock.nanoseconds() // 1000
         millisecond, count = self._millisecond, self._count
         if now // 1000 > millisecond:
             millisecond, count = now // 1000, -1

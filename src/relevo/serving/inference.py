@@ -114,10 +114,14 @@ class Inference:
             raise Refusal("binary-tensors")
         limit, seconds = self._settings.max_body, self._settings.timeout
         body = await json_body(scope["headers"], receive, limit=limit, seconds=seconds)
-        received = parse(body)
-        identity = tensors.identity(received)
-        names = tensors.wanted(received)
-        rows = tensors.rows(received, served.package.request, most=self._settings.max_rows)
+        try:
+            received = parse(body)
+            identity = tensors.identity(received)
+            names = tensors.wanted(received)
+            rows = tensors.rows(received, served.package.request, most=self._settings.max_rows)
+        except Refusal:
+            served.live.refused += 1
+            raise
         answers = await self._answers(served, rows)
         found: dict[str, Any] = {"model_name": self._project, "model_version": served.version.version}
         if identity is not None:
@@ -128,15 +132,19 @@ class Inference:
     async def _answers(self, served: Served, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Answer all rows or none, letting other requests in between."""
         found: list[float] = []
+        made: list[Row] = []
         for start in range(0, len(rows), CHUNK):
             part = self._features(served, rows, start)
-            found += served.package.score(part).tolist()
+            made += part
+            found += served.score(part)
             await asyncio.sleep(0)
         lost = [Defect(n, "body", "probability", {}) for n, one in enumerate(found) if math.isnan(one)]
         if lost:
+            served.live.failed += len(lost)
             raise Refusal("contract", defects=lost[:SHOWN], more=len(lost) > SHOWN)
         requests = [orjson.dumps(row) for row in rows]
-        answers = self._predict.logged(served, found, requests, served.brief)
+        answers = self._predict.logged(served, made, found, requests, served.brief)
+        await self._predict.counting.room()
         return [orjson.loads(answer) for answer in answers]
 
     def _features(self, served: Served, rows: Sequence[Mapping[str, Any]], start: int) -> list[Row]:
@@ -144,7 +152,7 @@ class Inference:
         defects: list[Defect] = []
         for number, row in enumerate(rows[start : start + CHUNK], start):
             try:
-                made.append(served.features(row, self._predict.metrics, number))
+                made.append(served.features(row, self._predict.metrics, number, aside=True))
             except Refusal as refusal:
                 defects += refusal.defects
         if defects:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 from pydantic_core import ValidationError
 
-from relevo import defects, validation
+from relevo import clock, defects, validation
 from relevo.defects import SHOWN, Defect
 from relevo.errors import WorkspaceError
 from relevo.package.values import to_json
@@ -71,7 +71,7 @@ class Labeller:
         else:
             found = [_read(rules, received, None)]
             _refuse([defect for _, defects_ in found for defect in defects_])
-        now = datetime.now(UTC)
+        now = clock.now()
         kept = []
         for place, (label, _) in enumerate(found):
             if place % CHUNK == CHUNK - 1:
@@ -192,7 +192,7 @@ def _moment(received: Any, field: str, refuse: Any) -> str | None:
     if found is None:
         refuse(field, "label_moment")
         return None
-    if found > datetime.now(UTC) + AHEAD:
+    if found > clock.now() + AHEAD:
         refuse(field, "label_future")
         return None
     return found.isoformat(timespec="microseconds")

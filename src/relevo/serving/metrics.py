@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 import time
 from bisect import bisect_left
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from relevo.serving.guard import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from relevo.bins import Bins
 
 BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 """Upper bounds, in seconds, of the histogram of predict's time in this process."""
@@ -22,11 +29,14 @@ _SINGLE = (
     "batches",
     "swaps",
     "lookup_swaps",
+    "rollbacks",
     "refused_packages",
     "restarts",
     "cpu",
 )
-_NAMED = ("refusals", "labels")
+_NAMED = ("refusals", "labels", "lacking", "strange")
+_RSS_UNIT = 1024 if sys.platform == "linux" else 1  # getrusage(2)
+_KEPT = 2  # bins whose cells are shown: of what answers, and of what did before or is tried beside it
 
 
 class Metrics:
@@ -46,6 +56,7 @@ class Metrics:
         self.batches = 0
         self.swaps = 0
         self.lookup_swaps = 0
+        self.rollbacks = 0
         self.refused_packages = 0
         self.restarts = 0
         self.cpu = 0.0
@@ -54,6 +65,12 @@ class Metrics:
         """By history, how many unknown keys were asked for; each list counts on in the file that answers."""
         self.unseen: dict[str, list[int]] = {}
         """By feature, how many texts the model does not know; each list counts on in the encoder that answers."""
+        self.lacking: Counter[str] = Counter()
+        """By feature, how many answered rows had none."""
+        self.strange: Counter[str] = Counter()
+        """By feature, how many values were none that was learned from: a new text, a number out of the range."""
+        self.cells: dict[str, NDArray[np.int64]] = {}
+        """By the digest of bins, the counts over them; of the last few that counted."""
         self.ledger_up = 1
         self.tally = Tally()
 
@@ -61,6 +78,17 @@ class Metrics:
         """Count the time of one request that predict answered."""
         self.seconds[bisect_left(BOUNDS, seconds)] += 1
         self.seconds_sum += seconds
+
+    def count(self, bins: Bins, counts: NDArray[np.int64], *, cells: bool) -> None:
+        """Add what was counted over bins; ``cells`` says whether each cell is shown."""
+        for met, places in ((self.lacking, bins.missing), (self.strange, bins.strange)):
+            for signal, n in zip(bins.single, counts[places].tolist(), strict=True):
+                met[signal.name] += n
+        if cells:
+            whole = self.cells.pop(bins.digest, None)
+            self.cells[bins.digest] = counts if whole is None else whole + counts  # the newest is last
+            while len(self.cells) > _KEPT:
+                del self.cells[next(iter(self.cells))]
 
     def state(self) -> dict[str, Any]:
         """All that adds up, as plain JSON."""
@@ -75,6 +103,7 @@ class Metrics:
             ],
             "missing": {name: count[0] for name, count in self.missing.items()},
             "unseen": {name: count[0] for name, count in self.unseen.items()},
+            "cells": {digest: counts.tolist() for digest, counts in self.cells.items()},
             "tally": self.tally.to_json(),
         }
 
@@ -90,11 +119,18 @@ class Metrics:
         for version, no, yes, *counts in state["predictions"]:
             decided = self.predictions.setdefault((version, (no, yes)), [0, 0])
             decided[:] = [mine + theirs for mine, theirs in zip(decided, counts, strict=True)]
+        for digest, counts in state["cells"].items():
+            self.cells[digest] = self.cells.get(digest, 0) + np.array(counts, np.int64)
         self.tally.merge(state["tally"])
         for name in ("missing", "unseen"):
             cells: dict[str, list[int]] = getattr(self, name)
             for key, count in state[name].items():
                 cells.setdefault(key, [0])[0] += count
+
+
+def children() -> int:
+    """Bytes of the largest process that this one started, and that ended; 0 without any (getrusage(2))."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _RSS_UNIT
 
 
 def resident() -> int:

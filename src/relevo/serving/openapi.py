@@ -60,6 +60,7 @@ def field_schema(field: Field) -> dict[str, Any]:
             continue
         if isinstance(value, str) and keyword != "pattern":  # a date's limit, which the schema cannot say
             schema["description"] = f"{schema.get('description', '')} {keyword}: {value}.".strip()
+            schema[f"x-{keyword}"] = value
         else:
             schema[keyword] = value
     if field.choices is not None:
@@ -156,7 +157,16 @@ def predict_path(served: Served | None, *, max_rows: int, max_body: int) -> dict
                         most=MOST_EXPLAINED,
                     ),
                     "schema": {"type": "boolean", "default": False},
-                }
+                },
+                {
+                    "name": "log",
+                    "in": "query",
+                    "description": t(
+                        "Without it the champion answers, and nothing is logged or counted; it needs the scope “read”"
+                        " besides. The ids are in no log then."
+                    ),
+                    "schema": {"type": "boolean", "default": True},
+                },
             ],
             "summary": t("Predict one row or a list of rows."),
             "description": t(
@@ -254,7 +264,7 @@ def recommend_path(shelf: Shelf | None) -> dict[str, Any]:
                         "name": by.alias,
                         "in": "path",
                         "required": True,
-                        "schema": field_schema(by),
+                        "schema": {**field_schema(by), "examples": _known(shelf)},
                         "example": example(by),
                     },
                     {"name": "k", "in": "query", "description": t("How many."), "schema": k},
@@ -269,6 +279,15 @@ def recommend_path(shelf: Shelf | None) -> dict[str, Any]:
             }
         }
     }
+
+
+def _known(shelf: Shelf) -> list[Any]:
+    """Values that can be asked about: the requests in the package, and the contract's own examples."""
+    by = shelf.by
+    asked = [row["request"].get(by.alias) for row in shelf.package.golden]
+    return list(dict.fromkeys(value for value in [*asked, *by.examples] if value is not None)) or [
+        example(by)
+    ]
 
 
 def other_paths(paths: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,17 @@
 """Bytes on their way to a caller who may read none before all is sent.
 
 Most HTTP clients write the whole body first. A server that waits until they read would wait for ever, one that
-remembers would not do so in constant memory. So what the caller does not take waits in a file without a name,
-and when that holds ``MOST`` bytes the body is read no further until some are taken.
+remembers would not do so in constant memory. So what the caller does not take waits in files without a name,
+and when these hold ``MOST`` bytes the body is read no further until some are taken. There are several, each given up
+when it was read, so that they hold no more than what waits, however long somebody reads behind what is written.
 """
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections import deque
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MOST = 1 << 30
 MEMORY = 1 << 20
+PART = 1 << 26
+"""Bytes after which another file is begun."""
 _PIECE = 1 << 16
 
 
@@ -27,18 +32,27 @@ class IdleError(Exception):
     """Nothing moved in either direction for too long."""
 
 
+@dataclass
+class _Part:
+    """A file of what waits, and how far it was read and written."""
+
+    file: IO[bytes]
+    read: int = 0
+    written: int = 0
+
+
 class Outflow:
     """An answer of status 200: sends what is ``put`` in order, beside whoever puts.
 
-    ``folder`` is where the file is made if one is needed, of at most ``most`` bytes.
+    ``folder`` is where files are made if any are needed, of ``most`` bytes and a part at most.
     ``idle`` is how many seconds may pass in which neither bytes come in nor go out.
     """
 
     def __init__(self, send: Send, folder: Path, *, idle: float, most: int = MOST) -> None:
         self._send, self._folder, self._idle, self._most = send, folder, idle, most
         self._memory = bytearray()
-        self._file: IO[bytes] | None = None
-        self._read = self._written = 0
+        self._parts: deque[_Part] = deque()
+        self._waiting = 0  # bytes in the parts
         self._more, self._room = asyncio.Event(), asyncio.Event()
         self._ended = False
         self._moved = asyncio.get_running_loop().time()
@@ -56,22 +70,29 @@ class Outflow:
 
     def put(self, data: bytes) -> None:
         """Hand over some bytes; raises ``OSError`` when they can be held nowhere."""
-        if self._read == self._written and len(self._memory) < MEMORY:
+        if not self._waiting and len(self._memory) < MEMORY:
             self._memory += data
         else:
-            if self._file is None:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - closed at the end
-            self._file.seek(self._written)
+            part = self._part()
+            part.file.seek(part.written)
             left = memoryview(data)
             while left:
-                left = left[self._file.write(left) or 0 :]
-            self._written += len(data)
+                left = left[part.file.write(left) or 0 :]
+            part.written += len(data)
+            self._waiting += len(data)
         self._more.set()
+
+    def _part(self) -> _Part:
+        """The file to write to."""
+        if not self._parts or self._parts[-1].written >= PART:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - closed when it was read
+            self._parts.append(_Part(file))
+        return self._parts[-1]
 
     async def room(self) -> None:
         """Wait while too much waits; raises ``IdleError``."""
-        while self._written - self._read >= self._most:
+        while self._waiting >= self._most:
             self._room.clear()
             await self.within(self._room.wait())
 
@@ -102,8 +123,8 @@ class Outflow:
         """Forget what was not sent."""
         if self._task is not None:
             self._task.cancel()
-        if self._file is not None:
-            self._file.close()
+        for part in self._parts:
+            part.file.close()
 
     async def _pump(self) -> None:
         loop = asyncio.get_running_loop()
@@ -125,12 +146,13 @@ class Outflow:
             data = bytes(self._memory)
             self._memory.clear()
             return data
-        if self._file is None or self._read == self._written:
+        if not self._waiting:
             return b""
-        self._file.seek(self._read)
-        data = self._file.read(min(_PIECE, self._written - self._read))
-        self._read += len(data)
-        if self._read == self._written:
-            self._file.truncate(0)
-            self._read = self._written = 0
+        part = self._parts[0]
+        part.file.seek(part.read)
+        data = part.file.read(min(_PIECE, part.written - part.read))
+        part.read += len(data)
+        self._waiting -= len(data)
+        if part.read == part.written:
+            self._parts.popleft().file.close()
         return data

@@ -63,6 +63,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def logged(request: bytes, via: bytes) -> bytes:
+    """A request as the journal has it: with the page by which it came, where it came by one."""
+    return b'%b,"via":"%b"' % (request, via) if via else request
+
+
 def one_line(body: bytes) -> bytes:
     """Put JSON on one line: a line break within it stands between two tokens, never in a text."""
     if b"\n" in body or b"\r" in body:

@@ -20,6 +20,7 @@ from relevo.defects import Defect
 from relevo.online import FeatureError
 from relevo.package.values import to_json
 from relevo.serving.problems import Refusal
+from relevo.serving.reading import logged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,8 +58,8 @@ class Recommender:
         self._predict = predict
         self._shelf: Shelf | None = None
 
-    async def __call__(self, identity: str, asked_k: str | None) -> bytes:
-        """Answer with the likeliest items for ``identity`` as JSON; raises ``Refusal``.
+    async def __call__(self, identity: str, asked_k: str | None, via: bytes = b"") -> bytes:
+        """Answer with the likeliest items for ``identity`` as JSON; raises ``Refusal``. ``via`` is a page's name.
 
         All of it is answered by the version and the histories that answered when the request came.
         """
@@ -71,7 +72,8 @@ class Recommender:
         order = np.argsort(-found, kind="stable")[:k]  # of equals the first item; NaN is last
         best = order[~np.isnan(found[order])].tolist()
         chosen = [places[place] for place in best]
-        return self._answer(served, shelf, row[shelf.by.name], chosen, found[best].tolist())
+        best_of = [features[place] for place in best]
+        return self._answer(served, shelf, row[shelf.by.name], chosen, best_of, found[best].tolist(), via)
 
     def shelf(self) -> Shelf | None:
         """What the version that answers recommends; None when it recommends nothing."""
@@ -113,15 +115,24 @@ class Recommender:
         return np.concatenate(found)
 
     def _answer(
-        self, served: Served, shelf: Shelf, by: Any, chosen: Sequence[int], found: Sequence[float]
+        self,
+        served: Served,
+        shelf: Shelf,
+        by: Any,
+        chosen: Sequence[int],
+        rows: Sequence[Row],
+        found: Sequence[float],
+        via: bytes,
     ) -> bytes:
         dumps = orjson.dumps
         by_name, item_name = dumps(shelf.by.alias), dumps(shelf.item.alias)
         whose = b"%b:%b" % (by_name, dumps(to_json(by)))
         entries = []
         if chosen:
-            requests = [b"{%b,%b:%b}" % (whose, item_name, shelf.shown[place]) for place in chosen]
-            answers = self._predict.logged(served, found, requests, served.brief)
+            requests = [
+                logged(b"{%b,%b:%b}" % (whose, item_name, shelf.shown[place]), via) for place in chosen
+            ]
+            answers = self._predict.logged(served, rows, found, requests, served.brief, served.chosen)
             entries = [
                 b"{%b:%b,%b" % (item_name, shelf.shown[place], answer[1:])
                 for place, answer in zip(chosen, answers, strict=True)

@@ -9,8 +9,10 @@ import signal
 import socket
 import ssl
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from relevo import reachable
 from relevo.errors import WorkspaceError
 from relevo.extras import need
 from relevo.serving.memory import use_one_arena
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
+    from starlette.types import ASGIApp
     from uvicorn import Config
 
     from relevo.service import ServiceSettings
@@ -43,13 +46,15 @@ def run(
     settings: ServiceSettings | None = None,
     workers: int = 1,
     ready: Callable[[str, str], None] | None = None,
+    page: Callable[[App], ASGIApp] | None = None,
 ) -> None:
     """Serve over HTTP and block until SIGTERM or SIGINT; port 0 takes a free one.
 
     ``ready`` is called with the address and the version that answers (empty when there is none yet) once
     requests are accepted; by default one line is printed. More ``workers`` than one are processes forked from
-    this one, which must have no other threads. Raises ``WorkspaceError`` when the address is taken or
-    predictions could not be logged, ``ExtraMissingError`` without the extra ``serve``.
+    this one, which must have no other threads. ``page`` makes an application for the end user's page.
+    Raises ``WorkspaceError`` when the address is taken or predictions could not be logged,
+    ``ExtraMissingError`` without the extra ``serve``.
     """
     for module in ("fastapi", "uvicorn", "httptools", "uvloop"):
         need(module, "serve")
@@ -61,21 +66,30 @@ def run(
     sys.setswitchinterval(_SWITCH)
     use_one_arena()
     np.seterr(over="ignore", invalid="ignore")  # the caller's infinities are answered, not warned of
-    _log_to_stderr()
-    listener = _listen(host, port)
+    log_to_stderr()
+    listener = listen(host, port)
     app = create_app(
-        workspace, project_name, settings=settings, alias=alias, workers=workers, begin=workers == 1
+        workspace,
+        project_name,
+        settings=settings,
+        alias=alias,
+        workers=workers,
+        begin=workers == 1,
+        page=page,
     )
-    _see_that_it_is_safe(app, host)
-    address = _address(listener, app.settings)
+    see_that_it_is_safe(app, host)
+    address = address_of(listener, app.settings)
 
-    def tell(version: str) -> None:
-        (ready or _print)(address, version)
+    with ExitStack() as listening:
 
-    if workers > 1:
-        Supervisor(workspace, app, listener, workers).run(tell)
-    else:
-        answer(app, listener, tell)
+        def tell(version: str) -> None:
+            listening.enter_context(reachable.announced(workspace.own, address))
+            (ready or _print)(address, version)
+
+        if workers > 1:
+            Supervisor(workspace, app, listener, workers).run(tell)
+        else:
+            answer(app, listener, tell)
 
 
 def answer(
@@ -147,7 +161,8 @@ def configuration(app: App) -> Config:
     )
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Bind an address; raises ``WorkspaceError`` when it is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -183,9 +198,9 @@ def _see_that_it_is_a_pair(certificate: Path | None, key: Path | None) -> None:
         ) from error
 
 
-def _see_that_it_is_safe(app: App, host: str) -> None:
+def see_that_it_is_safe(app: App, host: str) -> None:
     """Raise ``WorkspaceError`` when others could ask without a key; warn when they would send it in the clear."""
-    if _is_loopback(host):
+    if is_loopback(host):
         return
     app.access.look()
     if not app.access.required:
@@ -205,14 +220,16 @@ def _see_that_it_is_safe(app: App, host: str) -> None:
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def _address(listener: socket.socket, settings: ServiceSettings) -> str:
+def address_of(listener: socket.socket, settings: ServiceSettings) -> str:
+    """The URL of what listens."""
     host, port = listener.getsockname()[:2]
     scheme = "https" if settings.certificate is not None else "http"
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
@@ -226,7 +243,7 @@ def _print(address: str, version: str) -> None:
     print(line, flush=True)  # noqa: T201 - for whoever started it in a terminal
 
 
-def _log_to_stderr() -> None:
+def log_to_stderr() -> None:
     """Show the service's own messages, and the server's warnings, unless the caller set up logging."""
     if logging.getLogger().handlers:
         return

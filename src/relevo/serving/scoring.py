@@ -22,6 +22,7 @@ from relevo.serving.bodies import Gone
 from relevo.serving.incoming import Unreadable
 from relevo.serving.outflow import MOST, IdleError, Outflow
 from relevo.serving.problems import Refusal
+from relevo.serving.reading import logged
 from relevo.texts import speaking, t
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class Scoring:
         with speaking(asked.language):
             out = Outflow(send, self._folder, idle=self._idle, most=self._most)
             try:
-                await self._flow(_Stream(self._predict, self._metrics, served, asked), out, scope, receive)
+                stream = _Stream(self._predict, self._metrics, served, asked, scope.get("relevo.via", b""))
+                await self._flow(stream, out, scope, receive)
             except IdleError:
                 if not out.begun:
                     raise Refusal("too-slow", limit=round(self._idle)) from None
@@ -129,8 +131,9 @@ async def _body(receive: Receive, out: Outflow) -> Any:
 class _Stream:
     """One request: its rows become answers, in the order in which they come."""
 
-    def __init__(self, predict: Predict, metrics: Metrics, served: Served, asked: Asked) -> None:
+    def __init__(self, predict: Predict, metrics: Metrics, served: Served, asked: Asked, via: bytes) -> None:
         self._predict, self._metrics, self._served = predict, metrics, served
+        self._via = via
         self._contract: Contract = served.package.request
         self._validate = served.package.validators.one.validate_python
         self._cells = Cells(self._contract, served.package.manifest.nulls)
@@ -181,10 +184,12 @@ class _Stream:
         """Answer rows and log them, with a sentence in place of the answer where there is none."""
         entries: list[Entry] = []
         features, requests, places = [], [], []
+        live = self._served.live
         for place, row in enumerate(rows):
             entries.append(b"")
             try:
                 if type(row) is str:
+                    live.refused += 1
                     entries[place] = row
                     continue
                 valid = self._validate(row)
@@ -192,19 +197,23 @@ class _Stream:
                 requests.append(self._logged(valid))
                 places.append(place)
             except ValidationError as error:
+                live.refused += 1
                 entries[place] = _told(error, self._contract, row)
             except FeatureError as error:
+                live.failed += 1
                 entries[place] = self._said(error.feature or "features", "feature")
         if places:
             found = self._served.package.score(features).tolist()
-            answers = self._predict.logged(self._served, found, requests, self._ends)
+            answers = self._predict.logged(self._served, features, found, requests, self._ends)
             for place, answer in zip(places, answers, strict=True):
                 entries[place] = answer or self._said("body", "probability")
         return entries
 
     def _logged(self, valid: dict[str, Any]) -> bytes:
         """A validated row as the request that it is: by alias, defaults filled in, times as ISO 8601 texts."""
-        return orjson.dumps({field.alias: valid[field.name] for field in self._contract.fields})
+        return logged(
+            orjson.dumps({field.alias: valid[field.name] for field in self._contract.fields}), self._via
+        )
 
     def _said(self, field: str, kind: str) -> str:
         return _sentence(defects.entry(Defect(None, field, kind, {}), self._contract))

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from copy import copy
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 from pydantic_core import ValidationError
 
 from relevo import defects
+from relevo.bins import RECOMMENDATIONS, Bins
 from relevo.lookups import SHORT
 from relevo.online import FeatureError
 from relevo.records import now
+from relevo.serving.counting import Live
 from relevo.serving.problems import Refusal
 from relevo.watching import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from relevo.encoding import Levels
     from relevo.keyed import KeyedFile
     from relevo.package import ModelPackage
     from relevo.records import Materialisation, ModelVersion, Release
     from relevo.serving.metrics import Metrics
 
 Row = tuple[Any, ...]
+
+
+class Told(NamedTuple):
+    """Rows as they were answered, NaN where they were not, and the journal's ``lines`` about them."""
+
+    live: Live
+    at: bytes
+    rows: Sequence[Row]
+    found: Sequence[float]
+    lines: bytes
 
 
 class Served:
@@ -50,6 +65,13 @@ class Served:
         """Answers so far, negative and positive."""
         self.counts = Counts()
         """What the guard compares."""
+        self.aside = Counts()
+        """The same of what is asked aside from predict, of which a canary is asked nothing."""
+        bins = Bins.of(package)
+        self.live = Live(version, bins)
+        """What is counted of it for good."""
+        self.chosen = Live(version, bins, RECOMMENDATIONS)
+        """The same of what it chose itself among many: no fair sample of what it is asked."""
         self._began = 0.0  # when the first of the single requests came that wait for their answer
         self._validate = package.validators.one.validate_python
         self._fields = len(package.request.fields)
@@ -76,35 +98,75 @@ class Served:
         ]
         """How an answer ends that stands alone, negative and positive."""
 
+    def under(self, release: Release) -> Served:
+        """Give the same under another release of its version, as that which the guard watches."""
+        found = copy(self)
+        found.release = release
+        return found
+
     def features(
-        self, received: object, metrics: Metrics, number: int | None = None, *, timed: bool = True
+        self,
+        received: object,
+        metrics: Metrics,
+        number: int | None = None,
+        *,
+        aside: bool = False,
+        counted: bool = True,
     ) -> Row:
         """Validate one row as received and compute its features; raises ``Refusal``.
 
-        ``number`` is the row's place in a list. Without ``timed`` no ``answer`` follows at once whose time counts.
+        ``number`` is the row's place in a list. No ``answer`` follows at once on what is asked ``aside`` from
+        predict, whose time would count; what those ask who watch the service is not ``counted`` at all.
         """
-        if timed and number is None and not self._began:
+        if not aside and number is None and not self._began:
             self._began = perf_counter()
         try:
             row: Mapping[str, Any] = self._validate(received)
             features = self._compute(row, self._lookups)
         except ValidationError as error:
-            self.counts.refused += 1
+            (self.aside if aside else self.counts).refused += counted
+            self.live.refused += counted
             self._began = 0.0
             found = defects.of(error, number)
             raise Refusal("contract", defects=found, more=error.error_count() > len(found)) from None
         except FeatureError as error:
-            self.counts.failed += 1
+            (self.aside if aside else self.counts).failed += counted
+            self.live.failed += counted
             self._began = 0.0
             name = error.feature or "features"
             raise Refusal("contract", defects=[defects.Defect(number, name, "feature", {})]) from None
         except Exception:
-            self.counts.failed += 1
+            (self.aside if aside else self.counts).failed += counted
+            self.live.failed += counted
             self._began = 0.0
             raise
-        if len(row) > self._fields:
+        if counted and len(row) > self._fields:
             metrics.unknown_fields += len(row) - self._fields
         return features
+
+    @contextmanager
+    def uncounted(self) -> Iterator[None]:
+        """Count no unknown keys and texts of what is looked up and encoded within, in one turn of the event loop."""
+        counting: list[KeyedFile | Levels] = [*self.histories.values(), *self.package.levels.values()]
+        before = [one.misses for one in counting]
+        for one in counting:
+            one.misses = [0]
+        try:
+            yield
+        finally:
+            for one, misses in zip(counting, before, strict=True):
+                one.misses = misses
+
+    def score(self, rows: Sequence[Row]) -> list[float]:
+        """Probabilities of n ≥ 1 rows that are asked aside from predict, NaN where there is none."""
+        try:
+            found = self.package.answers(rows)
+        except Exception:
+            self.aside.failed += len(rows)
+            self.live.failed += len(rows)
+            raise
+        self.aside.found += found
+        return found
 
     def compute(self, row: Mapping[str, Any]) -> Row:
         """Compute a validated row's features; raises ``FeatureError``."""
@@ -112,8 +174,8 @@ class Served:
 
     def answer(
         self, ids: Sequence[bytes], at: bytes, rows: Sequence[Row], requests: Sequence[bytes]
-    ) -> tuple[list[bytes], bytes]:
-        """Answer n ≥ 1 rows at the time ``at`` with one call of the model: the answers' JSON and the journal's lines.
+    ) -> tuple[list[bytes], Told]:
+        """Answer n ≥ 1 rows at the time ``at`` with one call of the model: the answers' JSON and what is to be logged.
 
         A row for which the model has no probability (an infinite feature) has an empty answer and no line.
         """
@@ -122,11 +184,13 @@ class Served:
             found = self.package.answers(rows)
         except Exception:
             self.counts.failed += len(rows)
+            self.live.failed += len(rows)
             raise
         self.counts.found += found
         if began:  # of lists the time would tell how long they are
             self.counts.seconds.append(perf_counter() - began)
-        return self.tell(ids, at, found, requests, self.ends)
+        answers, lines = self.tell(ids, at, found, requests, self.ends)
+        return answers, Told(self.live, at, rows, found, lines)
 
     def tell(
         self,

@@ -90,7 +90,7 @@ class Shadow:
             "pid": os.getpid(),
             "behind": self._tail.waiting(),
         }
-        path = self._workspace.root / STATUS
+        path = self._workspace.own / STATUS
         draft = path.with_suffix(".part")
         with disk.explained(path):
             draft.write_bytes(orjson.dumps(told))
@@ -180,10 +180,10 @@ def run(workspace: Workspace, number: int) -> None:
     def go_on() -> bool:
         return not told and os.getppid() == parent
 
-    lock = disk.lock_file(workspace.root / LOCK)
+    lock = disk.lock_file(workspace.own / LOCK)
     while lock is None and go_on():
         time.sleep(1.0)
-        lock = disk.lock_file(workspace.root / LOCK)
+        lock = disk.lock_file(workspace.own / LOCK)
     release = workspace.ledger.standing(workspace.project_name(), CHALLENGER)
     if lock is None or release is None or release.number != number:
         return

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from relevo.serving.app import Worker
 from relevo.serving.board import Board, Share, bury
-from relevo.serving.collecting import Collector
+from relevo.serving.collecting import collector_of
 from relevo.serving.drain import LINGER
 from relevo.serving.memory import give_back
 from relevo.serving.metrics import Metrics
@@ -166,7 +166,7 @@ class Supervisor:
             _log.error("%s", t("Process {pid} does not stop; it is killed.", pid=pid))
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-        Collector(self._workspace).finish()
+        collector_of(self._workspace).finish()
 
     def _listen_to_signals(self) -> None:
         os.set_blocking(self._wake, False)

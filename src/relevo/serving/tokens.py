@@ -6,6 +6,7 @@ import json
 import logging
 import time
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -63,7 +64,10 @@ class Tokens:
             if text == self._text:
                 return False
             found = self._jwt.PyJWKSet.from_dict(json.loads(text)).keys
-        except (OSError, ValueError, TypeError, AttributeError, self._jwt.PyJWTError) as error:
+        except (
+            *(OSError, HTTPException),  # nobody answers, or what answers is no HTTP or breaks off
+            *(ValueError, TypeError, AttributeError, self._jwt.PyJWTError),
+        ) as error:
             self._next = now + _SOON
             _log.warning("%s", t("The key set cannot be read: {error}", error=error))
             return False

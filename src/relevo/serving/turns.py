@@ -26,6 +26,8 @@ class Ask(NamedTuple):
     body: bytes
     caller: bytes
     tell: Callable[[bytes | Exception], None]
+    via: bytes = b""
+    """The page by which it came, for the log."""
 
 
 class Turns:

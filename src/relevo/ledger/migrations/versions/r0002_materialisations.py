@@ -7,6 +7,7 @@ from alembic import op
 
 revision = "0002"
 down_revision = "0001"
+ADDS = {"relevo_materialisations": ""}
 
 
 def upgrade() -> None:
@@ -29,3 +30,8 @@ def upgrade() -> None:
     op.create_index(
         "ix_relevo_materialisations_project_number", "relevo_materialisations", ["project", "number"]
     )
+
+
+def downgrade() -> None:
+    """Drop the table."""
+    op.drop_table("relevo_materialisations")

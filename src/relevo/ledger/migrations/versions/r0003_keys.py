@@ -7,6 +7,7 @@ from alembic import op
 
 revision = "0003"
 down_revision = "0002"
+ADDS = {"relevo_keys": ""}
 
 
 def upgrade() -> None:
@@ -28,3 +29,8 @@ def upgrade() -> None:
         sa.Column("revoked_at", sa.String(40), nullable=False),
         sa.PrimaryKeyConstraint("project", "id", name="pk_relevo_keys"),
     )
+
+
+def downgrade() -> None:
+    """Drop the table."""
+    op.drop_table("relevo_keys")
