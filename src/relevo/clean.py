@@ -11,7 +11,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from relevo import casting, header, reading, spellings
+from relevo import casting, header, interrupts, reading, spellings
 from relevo import digest as digests
 from relevo.casting import CleaningSQL, cleaning_query, literal
 from relevo.errors import DataError, RelevoError
@@ -227,7 +227,8 @@ def _filtering(connection: DuckDBPyConnection, table: Table) -> Iterator[None]:
     import duckdb
 
     try:
-        yield
+        with interrupts.heard():
+            yield
     except RelevoError:
         raise
     except Exception:

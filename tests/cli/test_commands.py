@@ -5,21 +5,45 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from relevo.ids import uuid7
 from relevo.journal import Journal
 from support import project
+from support.service import until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 FLIGHT = {"Fecha-I": "2017-07-14 07:35:00", "Vlo-I": "226", "Des-I": "SCFA", "Emp-I": "SKU", "TIPOVUELO": "N"}
 PAIRS = [f"{name}={value}" for name, value in FLIGHT.items()]
+SAID = "Interrupted; run it again and it goes on from there.\n"
+ENDLESS = "select count(*) from range(1000000000) a, range(1000000) b where (a.range * b.range) % 7 = 3"
+WAITING = """
+import time
+from relevo.cli import progress
+told = progress._plain
+def wait(event, *, to):
+    told(event, to=to)
+    if event.state == "said":
+        time.sleep(600)
+progress._plain = wait
+"""
+ASKING = f"""
+from relevo import clean
+from relevo.cli import query
+from relevo.ingest.raw import Raw
+def asked(connection):
+    print("asked", flush=True)
+    connection.execute("{ENDLESS}")
+"""
 
 
 class TestJson:
@@ -120,7 +144,7 @@ class TestRun:
         assert "\x1b[?25l" in text  # the cursor is hidden while something moves
         assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
         shown = plain(text)
-        assert any(line.startswith("✓ ingest           0.") and line.endswith("MiB") for line in shown)
+        assert any(re.match(r"✓ ingest {11}\d+\.\d s, .*MiB$", line) for line in shown)
         assert "✓ clean            as before" in shown
         assert "✓ examples         as before" in shown
         assert "Traceback" not in text
@@ -133,22 +157,56 @@ class TestRun:
     @pytest.mark.slow
     def test_interrupted_says_how_to_go_on(self, tmp_path: Path) -> None:
         folder = project.make(tmp_path / "flights")
-        with subprocess.Popen(
-            [project.RELEVO, "run", folder],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "RELEVO_LANG": "en"},
-            preexec_fn=_hearing,  # noqa: PLW1509 - a test started in the background would hand its deafness on
-        ) as command:
-            assert command.stdout is not None
-            assert command.stderr is not None
-            assert command.stdout.readline()
-            command.send_signal(signal.SIGINT)
-            assert command.stderr.read() == "Interrupted; run it again and it goes on from there.\n"
-        assert command.returncode == 130
+        assert interrupted(WAITING, "run", folder) == (130, SAID)
         run = project.workspace(folder).ledger.runs("flights")[0]
         assert (run.status, run.message) == ("failed", "KeyboardInterrupt: ")
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize(
+        "where",
+        [
+            "Raw.add = lambda self, *_, **__: asked(self.connection)",
+            "clean._sort = lambda connection, *_: asked(connection)",
+        ],
+        ids=["ingest", "clean"],
+    )
+    def test_interrupted_in_the_midst_of_a_query_says_the_same(self, tmp_path: Path, where: str) -> None:
+        folder = project.make(tmp_path / "flights")
+        filtered = 'event_time="scheduled_at", where="airline is not null"'
+        project.edit(folder / "project.py", ('event_time="scheduled_at"', filtered))
+        assert interrupted(ASKING + where, "run", folder, busy=True) == (130, SAID)
+        run = project.workspace(folder).ledger.runs("flights")[0]
+        assert (run.status, run.message) == ("failed", "KeyboardInterrupt: ")
+
+    @pytest.mark.slow
+    def test_a_query_of_ones_own_can_be_interrupted(self, original: Path) -> None:
+        asking = f"{ASKING}query._subquery = lambda connection, _: asked(connection)"
+        assert interrupted(asking, "sql", "select 1", "-p", original, busy=True) == (130, SAID)
+
+
+def interrupted(script: str, *words: str | Path, busy: bool = False) -> tuple[int, str]:
+    """How a command ends that Ctrl-C comes to after its first line, when it is ``busy`` or waits; and what it says."""
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{script}\nfrom relevo.cli import main\nmain()", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "RELEVO_LANG": "en"},
+        preexec_fn=_hearing,  # noqa: PLW1509 - a test started in the background would hand its deafness on
+    ) as command:
+        assert command.stdout is not None
+        assert command.stderr is not None
+        assert command.stdout.readline()
+        if busy:
+            begun = _busy(command.pid)
+            until(lambda: _busy(command.pid) > begun + 1)
+        command.send_signal(signal.SIGINT)
+        said = command.stderr.read()
+    return command.returncode, said
+
+
+def _busy(pid: int) -> float:
+    return float(psutil.Process(pid).cpu_times().user)
 
 
 def _hearing() -> None:
@@ -180,8 +238,6 @@ def on_a_terminal(*words: str | Path) -> str:
 
 def plain(text: str) -> list[str]:
     """Lines without what moves the cursor and colours."""
-    import re
-
     return [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).rstrip() for line in re.split(r"[\r\n]+", text)]
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relevo import interrupts
 from relevo.errors import ProjectError, RelevoError, RequestError
 from relevo.texts import t
 
@@ -74,7 +75,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 def guarded() -> Iterator[None]:
     """Turn errors of ours, a full disk and an interruption into one message and an exit code."""
     try:
-        yield
+        with interrupts.heard():
+            yield
     except RelevoError as error:
         _complain(error)
         sys.exit(FAILED)
@@ -90,8 +92,15 @@ def guarded() -> Iterator[None]:
         sys.exit(FAILED)
     except SystemExit as end:
         if end.code == INTERRUPTED and not isinstance(end, Reported):  # what Typer makes of Ctrl-C
-            sys.stderr.write(t("Interrupted; run it again and it goes on from there.") + "\n")
+            _tell_interrupted()
         raise
+    except KeyboardInterrupt:  # in the midst of a query, or before Typer has begun
+        _tell_interrupted()
+        sys.exit(INTERRUPTED)
+
+
+def _tell_interrupted() -> None:
+    sys.stderr.write(t("Interrupted; run it again and it goes on from there.") + "\n")
 
 
 def _complain(error: RelevoError) -> None:

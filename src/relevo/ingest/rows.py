@@ -10,6 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from relevo import digest as digests
+from relevo import interrupts
 from relevo.errors import DataError, RelevoError
 from relevo.ingest.raw import Piece
 from relevo.lake import explained
@@ -119,7 +120,8 @@ def _parameters(function: Callable[..., Any], source: Rows) -> Sequence[str]:
 def _called(source: Rows, function: Callable[..., Any], given: dict[str, Any]) -> Iterator[Any]:
     """Yield what the function yields; its own errors become ``DataError``."""
     try:
-        yield from function(**given)
+        with interrupts.heard():
+            yield from function(**given)
     except RelevoError:
         raise
     except Exception as error:

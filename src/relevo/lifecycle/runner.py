@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from relevo import __version__, resources, withheld
+from relevo import __version__, interrupts, resources, withheld
 from relevo import digest as digests
 from relevo import examples as examples_
 from relevo.errors import RelevoError
@@ -258,7 +258,8 @@ def perform(walk: Walk, planned: Planned, listen: Callable[[Event], None], place
     walk.tell = lambda text: listen(Event(planned.name, "said", text, place, total))
     with resources.measure() as cost:
         try:
-            outcome = planned.perform(walk)
+            with interrupts.heard():
+                outcome = planned.perform(walk)
         except Exception as error:
             failed = replace(step, status="failed", error=str(error)[:2000])
             listen(Event(planned.name, "failed", str(error), place, total, failed))

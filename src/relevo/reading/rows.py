@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from relevo import header
+from relevo import header, interrupts
 from relevo.casting import literal
 from relevo.errors import DataError, RelevoError
 from relevo.lake import escape_glob, explained
@@ -92,7 +92,8 @@ def retried(
     reading = read(connection, file, source, contract, scratch, layout=layout)
     for again in (False, True):
         try:
-            return use(reading)
+            with interrupts.heard():
+                return use(reading)
         except RelevoError:
             raise
         except Exception as error:
