@@ -195,13 +195,15 @@ def interrupted(script: str, *words: str | Path, busy: bool = False) -> tuple[in
         preexec_fn=_hearing,  # noqa: PLW1509 - a test started in the background would hand its deafness on
     ) as command:
         assert command.stdout is not None
-        assert command.stderr is not None
         assert command.stdout.readline()
         if busy:
             begun = _busy(command.pid)
             until(lambda: _busy(command.pid) > begun + 1)
         command.send_signal(signal.SIGINT)
-        said = command.stderr.read()
+        try:
+            _, said = command.communicate(timeout=300)
+        finally:
+            command.kill()
     return command.returncode, said
 
 

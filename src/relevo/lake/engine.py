@@ -53,6 +53,7 @@ def connect(*, memory_limit: str, threads: int | None, scratch: Path) -> DuckDBP
         ) from error
     connection.execute("set TimeZone = 'UTC'")
     connection.execute("set enable_progress_bar = false")
+    connection.execute("set scheduler_process_partial = true")  # or Ctrl-C waits for its threads to be done
     return connection
 
 

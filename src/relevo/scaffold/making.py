@@ -122,6 +122,7 @@ def _connect(scratch: Path) -> DuckDBPyConnection:
     )
     connection.execute("set TimeZone = 'UTC'")
     connection.execute("set enable_progress_bar = false")
+    connection.execute("set scheduler_process_partial = true")  # or Ctrl-C waits for its threads to be done
     return connection
 
 
