@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import socketserver
 import threading
 from contextlib import contextmanager
@@ -97,6 +98,13 @@ class Server(socketserver.ThreadingTCPServer):
 
     def handle_error(self, *_: Any) -> None:
         """A caller that went away is no error here."""
+
+
+@contextmanager
+def silent() -> Iterator[str]:
+    """A socket that accepts and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
 @contextmanager

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 PATIENCE = 400.0
 """Seconds for the server to start: it imports much, and the machine may have other work."""
+_SENDER = "import sys; from relevo.cli import mirror; mirror._PATIENCE = 900; sys.exit(mirror.main())"
 
 
 def environment() -> Path:
@@ -99,13 +100,13 @@ class MlflowServer:
 
     def get(self, path: str, /, **params: Any) -> Any:
         """Ask with GET."""
-        found = httpx.get(f"{self.url}/api/2.0/mlflow/{path}", params=params, timeout=30)
+        found = httpx.get(f"{self.url}/api/2.0/mlflow/{path}", params=params, timeout=120)
         assert found.status_code == 200, found.text
         return found.json()
 
     def post(self, path: str, /, method: str = "POST", **body: Any) -> Any:
         """Ask with POST, or another method that has a body."""
-        found = httpx.request(method, f"{self.url}/api/2.0/mlflow/{path}", json=body, timeout=30)
+        found = httpx.request(method, f"{self.url}/api/2.0/mlflow/{path}", json=body, timeout=120)
         assert found.status_code == 200, found.text
         return found.json()
 
@@ -158,7 +159,7 @@ class MlflowServer:
 
 def settle(root: Path, name: str, **settings: Any) -> Path:
     """Let a project be known to MLflow under a name of its own, so that tests may share a server."""
-    given = {"experiment": name, "model": name, **settings}
+    given = {"experiment": name, "model": name, "timeout": 120, **settings}
     lines = [f"{key} = {value!r}" for key, value in given.items()]
     (root / "relevo.toml").write_text("\n".join(["[mlflow]", *lines, ""]), encoding="utf-8")
     return root
@@ -175,9 +176,9 @@ def another(root: Path, *, accepted: bool = True, **changes: Any) -> ModelVersio
 
 
 def sender(root: Path, url: str) -> subprocess.Popen[bytes]:
-    """The process that a command leaves behind to tell MLflow."""
+    """The process that a command leaves behind to tell MLflow; it waits long for another one."""
     return subprocess.Popen(
-        [sys.executable, "-m", "relevo.cli.mirror", str(root)],
+        [sys.executable, "-c", _SENDER, str(root)],
         env={**os.environ, "MLFLOW_TRACKING_URI": url, "RELEVO_LANG": "en"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -83,7 +83,7 @@ def test_what_is_decided_here_while_a_version_is_looked_at_stands(
         ledger.release("flights", alias, other, who="ana", why="better", act="promote")
         return taking.take(workspace, alias, version, where, newest)
 
-    session = Session(workspace, "flights", Mlflow(Address(server.url, 10)))
+    session = Session(workspace, "flights", Mlflow(Address(server.url, 120)))
     syncing.look(session, take)
     assert [one.who for one in ledger.releases("flights", alias)][-1] == "ana"
     assert server.model(named)["aliases"][alias] == "3"
@@ -106,7 +106,7 @@ def test_a_challenger_that_takes_the_place_of_one_that_was_removed_there_stays(
         challenge.shadow(workspace, "flights", other, who="ana")
         return taking.take(workspace, alias, version, where, newest)
 
-    syncing.look(Session(workspace, "flights", Mlflow(Address(server.url, 10))), take)
+    syncing.look(Session(workspace, "flights", Mlflow(Address(server.url, 120))), take)
     assert (newest(released, "challenger").version, newest(released, "challenger").who) == (other, "ana")
     assert server.model(named)["aliases"]["challenger"] == "3"
     workspace.ledger.close()

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ import pytest
 
 from relevo.workspace import Workspace
 from support import project
+from support.loopback import silent
 from support.mlflows import ROOT, MlflowServer, another, follower, sender, settle
 from support.service import GOOD, until
 
@@ -130,11 +130,11 @@ def test_killed_senders_and_senders_at_once_tell_everything_once(
     settle(released, "killed")
     for seen in (1, 3):  # killed when so many runs are there
         one = sender(released, server.url)
-        until(lambda seen=seen, one=one: len(server.runs("killed")) >= seen or one.poll() is not None, 90)  # type: ignore[misc]
+        until(lambda seen=seen, one=one: len(server.runs("killed")) >= seen or one.poll() is not None, 400)  # type: ignore[misc]
         one.kill()
         one.communicate()
     together = [sender(released, server.url) for _ in range(2)]
-    said = [one.communicate(timeout=120)[0].decode() for one in together]
+    said = [one.communicate(timeout=900)[0].decode() for one in together]
     assert [one.returncode for one in together] == [0, 0], said
     assert len(parts(server.runs("killed"))) == 5
     assert len(server.versions("killed")) == 1
@@ -156,33 +156,40 @@ def test_two_runs_made_of_one_become_one(server: MlflowServer, released: Path) -
     assert len(parts(active)) == 5
 
 
-def test_a_server_that_is_away_slows_no_run_and_is_told_later_once(
+def test_a_server_that_says_nothing_slows_no_run(released: Path) -> None:
+    with silent() as url:
+        variables = {"MLFLOW_TRACKING_URI": url, "RELEVO_MLFLOW__TIMEOUT": "600"}
+        assert project.relevo("run", released, env=variables, timeout=590).returncode == 0
+
+
+def away(done: subprocess.CompletedProcess[str]) -> bool:
+    """Whether a command says that the server is, and not that another process tells it."""
+    assert done.returncode == 1
+    return "does not answer" in done.stderr
+
+
+def test_a_server_that_is_away_stops_no_run_and_is_told_later_once(
     server: MlflowServer, released: Path
 ) -> None:
     settle(released, "away")
-    began = time.monotonic()
     assert project.relevo("run", released, env={"MLFLOW_TRACKING_URI": ""}).returncode == 0
-    without = time.monotonic() - began
     following = follower(released, server.url)
     server.stop()
     try:
-        began = time.monotonic()
         assert relevo("run", released, url=server.url).returncode == 0
-        assert time.monotonic() - began < 1.5 * without + 2
         newer = another(released, threshold=0.9).version
         assert relevo("promote", newer, "--project", released, url=server.url).returncode == 0
-        failed = relevo("mlflow", "sync", released, url=server.url)
-        assert (failed.returncode, "does not answer" in failed.stderr) == (1, True)
+        until(lambda: away(relevo("mlflow", "sync", released, url=server.url)), 400)
         assert waiting(released, server.url) == {"run": 3, "version": 2, "release": 2}
         status = relevo("mlflow", "status", released, url=server.url).stdout
         assert "does not answer" in status
     finally:
         server.start()
     # what follows sends, and so may what these commands left behind; whoever does, it is there once
-    until(lambda: sum(waiting(released, server.url).values()) == 0, 120)
-    until(lambda: server.model("away")["aliases"] == {"champion": "2"}, 30)
+    until(lambda: sum(waiting(released, server.url).values()) == 0, 400)
+    until(lambda: server.model("away")["aliases"] == {"champion": "2"}, 400)
     following.terminate()
-    following.communicate(timeout=30)
+    following.communicate(timeout=120)
     found = server.runs("away")
     assert Counter(run["tags"]["relevo.status"] for run in found if run["tags"]["relevo.part"] == "run") == {
         "released": 1,
@@ -195,7 +202,7 @@ def test_a_server_that_is_away_slows_no_run_and_is_told_later_once(
 def test_a_run_is_told_by_what_it_leaves_behind(server: MlflowServer, released: Path) -> None:
     settle(released, "behind")
     assert relevo("run", released, url=server.url).returncode == 0
-    until(lambda: sum(waiting(released, server.url).values()) == 0, 120)
+    until(lambda: sum(waiting(released, server.url).values()) == 0, 400)
     assert len(server.runs("behind")) == 6
 
 
@@ -212,7 +219,7 @@ def test_the_package_loads_with_plain_pyfunc_where_only_its_requirements_are(
     subprocess.run([uv, "build", "--quiet", "--wheel", "--out-dir", tmp_path / "dist", ROOT], check=True)
     model = server.versions("loaded")[0]["tags"]["relevo.model"]
     listed = f"{server.url}/ajax-api/2.0/mlflow/logged-models/{model}/artifacts/files"
-    text = httpx.get(listed, params={"artifact_file_path": "requirements.txt"}, timeout=30).text
+    text = httpx.get(listed, params={"artifact_file_path": "requirements.txt"}, timeout=120).text
     (tmp_path / "requirements.txt").write_text(text)
     python = tmp_path / "fresh" / "bin" / "python"
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, tmp_path / "fresh"], check=True)
@@ -262,8 +269,8 @@ def test_a_sender_ends_in_order(server: MlflowServer, released: Path) -> None:
     """SIGTERM in the middle leaves nothing locked."""
     settle(released, "ended")
     one = sender(released, server.url)
-    until(lambda: bool(server.runs("ended")) or one.poll() is not None, 90)
+    until(lambda: bool(server.runs("ended")) or one.poll() is not None, 400)
     one.send_signal(signal.SIGTERM)
-    one.communicate(timeout=30)
+    one.communicate(timeout=120)
     assert relevo("mlflow", "sync", released, url=server.url).returncode == 0
     assert len(parts(server.runs("ended"))) == 5
