@@ -36,7 +36,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def ledger(url: str) -> Iterator[Ledger]:
-    ledger = Ledger(url)
+    ledger = Ledger(url, timeout=60)
     yield ledger
     ledger.close()
 
@@ -62,14 +62,16 @@ def test_a_lock_that_somebody_keeps_is_an_error_in_time(ledger: Ledger, url: str
     ledger.add_version(a_version("flights", "1.0.0"))
     ledger.release("flights", "challenger", "1.0.0", who="ana", why="", act="challenge")
     holder = create_engine(url)
-    with closing(Ledger(f"{url}%20-cstatement_timeout%3D20s", timeout=0.2)) as waiting:
+    limited = f"{url}%20-cstatement_timeout%3D20s&connect_timeout=60"
+    with closing(Ledger(limited, timeout=0.2)) as waiting:
+        standing = _standing(waiting)  # it is connected before the lock is taken
         with holder.begin() as connection:
             connection.execute(text("select * from relevo_heads for update"))
             with pytest.raises(
                 LedgerError, match=r"lock timeout[^.]*relevo_heads.*find it in pg_stat_activity"
             ):
-                waiting.end(_standing(waiting), who="ana", why="worse")
-        waiting.end(_standing(waiting), who="ana", why="worse")
+                waiting.end(standing, who="ana", why="worse")
+        waiting.end(standing, who="ana", why="worse")
     holder.dispose()
     assert ledger.standing("flights", "challenger") is None
 

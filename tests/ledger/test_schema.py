@@ -72,7 +72,7 @@ def test_alembic_is_not_imported_when_the_schema_is_current(url: str) -> None:
 def test_processes_that_migrate_at_once_do_not_collide(url: str) -> None:
     code = (
         "import sys, alembic.command, sqlalchemy; from relevo.ledger import Ledger; print('ready', flush=True)\n"
-        "sys.stdin.readline(); Ledger(sys.argv[1]).runs('flights')"
+        "sys.stdin.readline(); Ledger(sys.argv[1], timeout=120).runs('flights')"
     )
     command = [sys.executable, "-c", code, url]
     started = [
@@ -86,7 +86,7 @@ def test_processes_that_migrate_at_once_do_not_collide(url: str) -> None:
         process.stdin.write("go\n")
         process.stdin.flush()
     for process in started:
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
     assert [process.returncode for process in started] == [0, 0, 0, 0]
     Ledger(url).add_version(a_version("flights", "1.0.0"))
 

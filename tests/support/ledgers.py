@@ -65,7 +65,7 @@ RELEASER = """
 import sys
 from relevo.ledger import Ledger
 url, project, me, times = sys.argv[1:]
-ledger = Ledger(url, timeout=30)
+ledger = Ledger(url, timeout=120)
 for number in range(int(times)):
     ledger.release(project, me, f"1.0.{number % 2}", who=me, why="race", act="promote")
 """
@@ -442,7 +442,7 @@ class LedgerConformance:
             subprocess.Popen([sys.executable, "-c", RELEASER, url, project, f"alias-{number}", "20"])
             for number in range(3)
         ]
-        assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+        assert [writer.wait(300) for writer in writers] == [0, 0, 0]
         released.verify(project)
         assert len(released.releases(project)) == 3 + 3 * 20
 
