@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import pwd
 import shutil
@@ -10,11 +11,12 @@ import subprocess
 import tempfile
 import time
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import create_engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from relevo.ids import uuid7
 from support.mailing import free_port
@@ -22,7 +24,7 @@ from support.mailing import free_port
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LONGEST = 60.0
+LONGEST = 300.0
 
 
 def programs() -> Path | None:
@@ -45,14 +47,14 @@ class Server:
 
     def __init__(self, folder: Path, bins: Path) -> None:
         self._folder, self._bins = folder, bins
-        self.port = free_port()
+        self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
         user = _user() if os.getuid() == 0 else None
         self._as: dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid} if user else {}
         if user:
             os.chown(folder, user.pw_uid, user.pw_gid)
         name = user.pw_name if user else pwd.getpwuid(os.getuid()).pw_name
-        self.url = f"postgresql+psycopg://{name}@127.0.0.1:{self.port}/postgres"
+        self._name = name
         command = [
             bins / "initdb",
             "-D",
@@ -61,8 +63,19 @@ class Server:
         ]
         subprocess.run([str(part) for part in command], check=True, capture_output=True, **self._as)
 
+    @property
+    def url(self) -> str:
+        return f"postgresql+psycopg://{self._name}@127.0.0.1:{self.port}/postgres"
+
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it answers; the first time on a port that is free then."""
+        first, until = not self.port, time.monotonic() + LONGEST
+        while not self._started(free_port() if first else self.port, until):
+            assert time.monotonic() < until, f"the server does not start on port {self.port}"
+
+    def _started(self, port: int, until: float) -> bool:
+        """Whether it answers in the end; it has ended where another took the port first."""
+        self.port = port
         command = [self._bins / "postgres", "-D", self._folder / "data", "-p", str(self.port)]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self._folder}"]
         self.process = subprocess.Popen(
@@ -71,8 +84,8 @@ class Server:
             stderr=subprocess.DEVNULL,
             **self._as,
         )
-        engine, until = create_engine(self.url), time.monotonic() + LONGEST
-        while True:
+        engine = create_engine(self.url)
+        while self.process.poll() is None:
             try:
                 with engine.connect() as connection:
                     connection.execute(text("select 1"))
@@ -82,7 +95,8 @@ class Server:
                 time.sleep(0.05)
             else:
                 engine.dispose()
-                return
+                return True
+        return False
 
     def kill(self) -> None:
         """End it as a loss of power does: what was committed stays, nothing else."""
@@ -99,9 +113,34 @@ class Server:
             self.process = None
 
 
+@cache
+def _database(given: str) -> str:
+    """The URL of a database of this process's own, since migrations in one wait for each other.
+
+    It is dropped in the end. Where none may be made it is the one that is ``given``.
+    """
+    name, engine = "relevo_" + uuid7().replace("-", ""), create_engine(given, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(f"create database {name}"))
+    except ProgrammingError:
+        return given
+    finally:
+        engine.dispose()
+    atexit.register(_drop, given, name, os.getpid())
+    return make_url(given).set(database=name).render_as_string(hide_password=False)
+
+
+def _drop(given: str, name: str, owner: int) -> None:
+    if os.getpid() == owner:
+        with create_engine(given, isolation_level="AUTOCOMMIT").connect() as connection:
+            connection.execute(text(f"drop database {name} with (force)"))
+
+
 @contextmanager
 def schema(given: str) -> Iterator[str]:
-    """Make an empty schema in the database of this URL for the block, and give the URL that leads to it."""
+    """Make an empty schema on the server of this URL for the block, and give the URL that leads to it."""
+    given = _database(given)
     name = "relevo_" + uuid7().replace("-", "")
     engine = create_engine(given, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
