@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from threading import Event, Thread
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +15,7 @@ from support.ingesting import Place
 from support.provider import header_and_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 INBOX = Folder("inbox", "*.csv", settled=0)
@@ -80,33 +81,35 @@ def test_a_name_that_comes_again_with_other_content_is_an_error_unless_allowed(p
     assert place.ingest(Folder("inbox", "*.csv", settled=0, reuse_names=True)).rows == 4
 
 
-def test_a_file_changed_a_moment_ago_is_waited_for(place: Place) -> None:
+def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[float], object]) -> None:
+    """Let something happen in no time where a folder is waited for; it is told the seconds."""
+    monkeypatch.setattr("relevo.ingest.folder.time", SimpleNamespace(time=time.time, sleep=happens))
+
+
+def test_a_file_changed_a_moment_ago_is_waited_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    meanwhile(monkeypatch, waits.append)
     drop(place, "a.csv", 1)
-    start = time.monotonic()
-    assert place.ingest(Folder("inbox", settled=0.3)).rows == 2
-    assert time.monotonic() - start >= 0.3
+    assert place.ingest(Folder("inbox", settled=600)).rows == 2
+    assert waits == [600]
 
 
-def test_a_file_that_goes_on_growing_is_left_for_the_next_ingest(place: Place) -> None:
+def test_a_file_that_goes_on_growing_is_left_for_the_next_ingest(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drop(place, "a.csv", 1)
-    path, enough = drop(place, "b.csv", 3), Event()
+    path = drop(place, "b.csv", 3)
 
-    def grow() -> None:
-        while not enough.is_set():
-            with path.open("a") as file:
-                file.write("9,more\n")
-            time.sleep(0.02)
+    def grow(_: float) -> None:
+        with path.open("a") as file:
+            file.write("9,more\n")
 
-    writer = Thread(target=grow)
-    writer.start()
-    try:
-        assert place.ingest(Folder("inbox", settled=0.3)).rows == 2
-    finally:
-        enough.set()
-        writer.join()
+    meanwhile(monkeypatch, grow)
+    assert place.ingest(Folder("inbox", settled=600)).rows == 2
     assert place.said == ["inbox/b.csv is still being written; it is left for the next run"]
+    meanwhile(monkeypatch, lambda _: None)
     path.write_text(header_and_rows(3, 2))
-    assert place.ingest(Folder("inbox", settled=0.3)).rows == 4
+    assert place.ingest(Folder("inbox", settled=600)).rows == 4
 
 
 def test_files_of_other_formats_and_folders_below(place: Place) -> None:

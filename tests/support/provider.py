@@ -48,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
         replies = self.server.replies.get(self.path, [Reply(status=404)])
         reply = replies.pop(0) if len(replies) > 1 else replies[0]
         if reply.fault == "silent":
-            time.sleep(2)
+            self.connection.recv(1)  # until the caller hangs up
             self.close_connection = True
             return
         self.send_response(reply.status)
