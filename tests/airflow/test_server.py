@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import shutil
 import signal
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from relevo.ledger import Ledger
@@ -96,25 +98,25 @@ def a_decision(name: str) -> Decision:
     )
 
 
-def kill_task(folder: Path, step: str) -> None:
-    """`kill -9` of the Airflow task that does a step, while it does; the step's process must die with it."""
-    child = airflow.until(lambda: airflow.doing(folder, step), f"{step} is under way")
-    task = child.parent()
-    assert task is not None
-    task.send_signal(signal.SIGKILL)
-    child.wait(10)
+def kill(folder: Path, step: str, above: int) -> None:
+    """`kill -9` of so many processes above a step's, while it is done; the step's process must die with them.
 
+    The first above it is the Airflow task, the second the executor's worker that supervises that.
+    """
 
-def kill_worker(folder: Path, step: str) -> None:
-    """`kill -9` of the executor's worker and of the task that it supervises."""
-    child = airflow.until(lambda: airflow.doing(folder, step), f"{step} is under way")
-    task = child.parent()
-    assert task is not None
-    worker = task.parent()
-    assert worker is not None
-    for process in (worker, task):
-        process.send_signal(signal.SIGKILL)
-    child.wait(10)
+    def look() -> tuple[psutil.Process, list[psutil.Process]] | None:
+        child = airflow.doing(folder, step)
+        try:
+            found = [] if child is None else child.parents()[:above]
+        except psutil.NoSuchProcess:
+            return None
+        return (child, found) if child is not None and len(found) == above else None
+
+    child, found = airflow.until(look, f"{step} is under way")
+    for process in reversed(found):
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGKILL)
+    child.wait(60)
 
 
 @pytest.mark.slow
@@ -127,8 +129,11 @@ def test_airflow_runs_the_exported_files(tmp_path: Path, subtests: pytest.Subtes
         ]
         faulty = [f"{name}_ingest" for name in ("absent", "homeless", "mistaken", "slow")]
         server.begin(*examples, *faulty, "spoiled_process", "spoiled_ingest")
-        kill_task(tmp_path / "flights", "clean")
-        kill_worker(tmp_path / "readmission", "train:lightgbm")
+        with ThreadPoolExecutor() as pool:  # at once: neither step waits for the other
+            task = pool.submit(kill, tmp_path / "flights", "clean", 1)
+            worker = pool.submit(kill, tmp_path / "readmission", "train:lightgbm", 2)
+            task.result()
+            worker.result()
         for check in (
             a_task_that_a_person_fails_ends_its_step,
             faults_are_told,
@@ -215,7 +220,7 @@ def a_run_that_is_given_up_is_failed(server: Server, ledger: Ledger, _: Path) ->
         (run,) = ledger.runs("spoiled")
         return run if run.status == "failed" else None
 
-    run = airflow.until(failed, "the run is told that it failed", 60)
+    run = airflow.until(failed, "the run is told that it failed")
     assert run.message.startswith("Given up: clean. clean: departures: 100 of 100 rows")
     assert "quarantine" in run.message
 

@@ -145,13 +145,16 @@ T = TypeVar("T")
 
 
 def until(look: Callable[[], T | None], what: str, patience: float = PATIENCE) -> T:
-    """Wait for a condition."""
-    end = time.monotonic() + patience
+    """Wait for a condition; a server that answers with an error, or not at all, is asked again."""
+    end, problem = time.monotonic() + patience, ""
     while time.monotonic() < end:
-        if (found := look()) is not None:
-            return found
+        try:
+            if (found := look()) is not None:
+                return found
+        except httpx.HTTPError as error:
+            problem = repr(error)
         time.sleep(0.2)
-    raise AssertionError(f"not within {patience:.0f} s: {what}")
+    raise AssertionError(f"not within {patience:.0f} s: {what} {problem}")
 
 
 @contextmanager
@@ -188,8 +191,8 @@ def standalone(home: Path, dags: Path, **more: str) -> Iterator[Server]:
             )
         try:
             address = f"http://127.0.0.1:{port}"
-            with httpx.Client(base_url=address, timeout=30) as client:
-                until(lambda: _token(client, process), "Airflow answers", 200)
+            with httpx.Client(base_url=address, timeout=120) as client:
+                until(lambda: _token(client, process), "Airflow answers")
                 yield Server(address, home, client)
         finally:
             _end(process)
@@ -228,8 +231,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
                 one.kill()
             except psutil.Error:
                 continue
-        psutil.wait_procs(left, timeout=10)
-    process.wait(10)
+        psutil.wait_procs(left, timeout=60)
+    process.wait(60)
     assert of(process.pid) == []
 
 
