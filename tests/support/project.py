@@ -111,7 +111,7 @@ def released(shared: Path) -> Path:
 
 def copy(folder: Path, to: Path) -> Path:
     """Copy a project with its workspace, of which nobody changes the original meanwhile."""
-    shutil.copytree(folder, to, ignore=shutil.ignore_patterns("ledger.db-*"))
+    shutil.copytree(folder, to, ignore=shutil.ignore_patterns("ledger.db-*", "scratch"))
     return to
 
 
