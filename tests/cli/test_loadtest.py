@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,7 +31,7 @@ def start(*words: str | Path, key: str = "") -> subprocess.Popen[str]:
 
 def call(*words: str | Path, key: str = "") -> tuple[int, str, str]:
     process = start(*words, key=key)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     return process.returncode, out, err
 
 
@@ -96,16 +97,17 @@ def test_missed_limits_are_an_exit_code(body: Path) -> None:
 
 def test_ctrl_c_gives_what_was_measured_until_then(body: Path) -> None:
     with answering(lambda _: reply(200)) as server:
-        process = start(server.url, "--rate", "50", "--time", "60s", "--body", body, "--json")
-        while len(server.asked) < 20:
+        process = start(server.url, "--rate", "50", "--time", "600s", "--body", body, "--json")
+        while len(server.asked) < 100:
             assert process.poll() is None
+            time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        said, err = process.communicate(timeout=60)
+        said, err = process.communicate(timeout=300)
     found = json.loads(said)
     assert (process.returncode, err, found["interrupted"]) == (130, "", True)
-    assert 10 <= found["figures"]["requests"] < 3000
+    assert 10 <= found["figures"]["requests"] < 30_000
     assert found["figures"]["failed"] == 0
-    assert found["seconds"] < 60
+    assert found["seconds"] < 600
 
 
 @pytest.mark.slow
@@ -114,12 +116,13 @@ def test_ctrl_c_ends_locust_in_order(tmp_path: Path, body: Path) -> None:
         code, said, _ = call(server.url, "--write", tmp_path / "mine.py", "--body", body)
         assert (code, "mine.py" in said) == (0, True)
         process = start(
-            server.url, "--locustfile", tmp_path / "mine.py", "--users", "1", "--time", "90s", "--json"
+            server.url, "--locustfile", tmp_path / "mine.py", "--users", "1", "--time", "600s", "--json"
         )
-        while len(server.asked) < 20:
+        while len(server.asked) < 100:
             assert process.poll() is None
+            time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        found = json.loads(process.communicate(timeout=60)[0])
+        found = json.loads(process.communicate(timeout=300)[0])
     assert (process.returncode, found["kind"], found["interrupted"]) == (130, "closed", True)
     assert found["figures"]["requests"] >= 10
 

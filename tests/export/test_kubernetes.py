@@ -513,7 +513,7 @@ def test_the_script_fails_where_there_is_no_cluster_and_leaves_nothing(
         text=True,
         env=environment,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode != 0
     assert done.stderr
@@ -680,7 +680,7 @@ def _policies(file: Path) -> set[str]:
         "--quiet",
     ]
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(file.parent), "CHECKOV_RUN_SCA_PACKAGE_SCAN": "false"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=900)
     found = json.loads(done.stdout)
     assert found["summary"]["passed"] > 300
     assert found["summary"]["parsing_errors"] == 0

@@ -116,9 +116,9 @@ def echo() -> Iterator[int]:
 def test_whoever_answers_learns_the_name_that_was_asked_for(stack: Path, tmp_path: Path, echo: int) -> None:
     given = httpx.BasicAuth("mlflow", (stack / "secrets/mlflow_password").read_text().strip())
     names = {"Host": "models.example.org", "X-Forwarded-For": "10.0.0.1", "X-Forwarded-Host": "evil.example"}
-    with nginx(stack, tmp_path, echo) as url, httpx.Client(verify=False, auth=given) as client:  # noqa: S501
+    with nginx(stack, tmp_path, echo) as url, httpx.Client(verify=False, auth=given, timeout=60) as client:  # noqa: S501
         seen = {path: client.get(url + path, headers=names).json() for path in PATHS}
-        assert httpx.get(url + "/mlflow/", verify=False).status_code == 401  # noqa: S501 - signed by itself
+        assert httpx.get(url + "/mlflow/", verify=False, timeout=60).status_code == 401  # noqa: S501 - signed by itself
     for path, headers in seen.items():
         assert headers["host"] == headers["x-forwarded-host"] == "models.example.org", path
         assert (headers["x-forwarded-for"], headers["x-forwarded-proto"]) == ("127.0.0.1", "https"), path
@@ -134,7 +134,7 @@ def test_whoever_is_led_on_keeps_the_name_and_the_port(
     stack: Path, tmp_path: Path, echo: int, path: str, leads: str
 ) -> None:
     """The port that is published is not the one that nginx listens at."""
-    with nginx(stack, tmp_path, echo) as url, httpx.Client(verify=False) as client:  # noqa: S501
+    with nginx(stack, tmp_path, echo) as url, httpx.Client(verify=False, timeout=60) as client:  # noqa: S501
         found = client.get(url + path, headers={"Host": "models.example.org:9443"})
     assert found.is_redirect
     assert urljoin(f"https://models.example.org:9443{path}", found.headers["location"]) == (
