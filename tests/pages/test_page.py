@@ -361,7 +361,7 @@ def test_a_page_of_a_service_follows_it_and_outlives_it(tmp_path: Path) -> None:
         assert not any(one["visible"] for one in beside)
         file = given(visitor, url, "a.csv", b"Fecha-I\n2017-07-14\n")
         assert "The service does not answer." in pressed(visitor, url, config, "score", [file])[0]
-        service.until(lambda: visitor.get(address, follow_redirects=True).status_code == 503, 60)
+        service.until(lambda: visitor.get(address, follow_redirects=True).status_code == 503)
         assert 'http-equiv="refresh"' in visitor.get(address, follow_redirects=True).text
         again = service.start(root, "--port", port)
         try:

@@ -172,7 +172,7 @@ def test_a_head_is_known_only_as_it_stands_alone(place: Workspace, guarded: serv
 def spoken(asked: service.Service, data: bytes) -> bytes:
     """What is answered to bytes on a connection of their own."""
     host, _, port = asked.url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         connection.sendall(data)
         return connection.recv(65536)
 

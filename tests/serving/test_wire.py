@@ -40,7 +40,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[service.Service
 
 def connect(asked: service.Service) -> socket.socket:
     host, _, port = asked.url.removeprefix("http://").partition(":")
-    made = socket.create_connection((host, int(port)), timeout=10)
+    made = socket.create_connection((host, int(port)), timeout=60)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return made
 
