@@ -170,10 +170,10 @@ def test_a_file_that_breaks_off_on_its_way_there_is_sent_again(tmp_path: Path, a
 
         def serve() -> None:
             slow, _ = listener.accept()
-            slow.recv(CHUNK)
-            ahead.append(1000)
-            for _ in range(192):  # 12 MB are more than the kernel holds: the client has read on since
+            for number in range(192):
                 slow.recv(CHUNK, socket.MSG_WAITALL)
+                if number == 16:  # what follows is more than the kernel holds: the client reads on
+                    ahead.append(1000)
             slow.close()
             whole, _ = listener.accept()
             with whole, whole.makefile("rb") as sent:
