@@ -6,11 +6,18 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support import project
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# How fast the machine is, and which examples chance draws, fails no test.
+settings.register_profile(
+    "relevo", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("relevo")
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from relevo import AsyncClient, Client, backoff
 from relevo.client import Answer, Label, Recommended
 from relevo.errors import RequestError, ServiceError
 from support import service
-from support.loopback import Asked, answering, reply
+from support.loopback import Asked, answering, held_port, reply
 from support.service import GOOD
 
 if TYPE_CHECKING:
@@ -217,11 +217,10 @@ def test_what_leaves_no_trace_is_asked_again(first: bytes | None) -> None:
 
 
 def test_a_service_that_is_away_is_named_after_some_tries() -> None:
-    with answering(lambda _: None) as server:
-        pass
-    for error in both(server.url, lambda client: client.predict(GOOD), tries=2):
-        assert server.url in str(error)
-        assert error.__notes__ == ["Tried 2 times."]
+    with held_port() as port:
+        for error in both(f"http://127.0.0.1:{port}", lambda client: client.predict(GOOD), tries=2):
+            assert f"http://127.0.0.1:{port}" in str(error)
+            assert error.__notes__ == ["Tried 2 times."]
 
 
 def test_silence_ends_at_the_time_limit() -> None:

@@ -24,8 +24,8 @@ from relevo.findings import PAGE, WARN, Finding
 from relevo.ledger import Ledger
 from relevo.notify import messages
 from support.alarms import a_message
-from support.loopback import Asked, Loopback, answering, reply
-from support.mailing import PASSWORD, free_port, smtp
+from support.loopback import Asked, Loopback, answering, held_port, reply
+from support.mailing import PASSWORD, smtp
 from support.mailing import settings as mail
 from support.times import Clock
 
@@ -371,18 +371,19 @@ def test_mail_with_some_recipients_refused_is_sent_and_reported(
 def test_a_mail_server_that_comes_up_late_gets_one_copy_of_each(
     ledger: Ledger, tmp_path: Path, clock: Clock
 ) -> None:
-    port = free_port()
-    with smtp(tmp_path, port=port) as box:
-        given = AlertSettings.model_validate({"email": {"oncall": mail(box)}})
-    found = [
-        Finding(kind="nulls", about=name, severity=WARN, value=0.9, expected=0.1, rows=9) for name in "abc"
-    ]
-    for finding in found:
-        alerting.raise_findings(ledger, P, [finding], window=0, settings=given)
-    assert "Connection refused" in until(ledger, given, clock, 2).errors["email.oncall"]
-    with smtp(tmp_path, port=port) as box:
-        given = AlertSettings.model_validate({"email": {"oncall": mail(box)}})
-        assert until(ledger, given, clock, 2).waiting == 0
+    with held_port() as port:
+        with smtp(tmp_path, port=port) as box:
+            given = AlertSettings.model_validate({"email": {"oncall": mail(box)}})
+        found = [
+            Finding(kind="nulls", about=name, severity=WARN, value=0.9, expected=0.1, rows=9)
+            for name in "abc"
+        ]
+        for finding in found:
+            alerting.raise_findings(ledger, P, [finding], window=0, settings=given)
+        assert "Connection refused" in until(ledger, given, clock, 2).errors["email.oncall"]
+        with smtp(tmp_path, port=port) as box:
+            given = AlertSettings.model_validate({"email": {"oncall": mail(box)}})
+            assert until(ledger, given, clock, 2).waiting == 0
     assert [str(one["Subject"]) for one in box.mails] == [
         f"[flights] warning: {name} is missing" for name in "abc"
     ]
@@ -397,22 +398,22 @@ def test_no_secret_is_written_anywhere(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    nobody = free_port()
-    oncall = {"host": "127.0.0.1", "port": nobody, "from": "a@b", "to": ["c@d"], "user": "u"}
-    ops = {"url": f"http://127.0.0.1:{nobody}/{PASSWORD}?k={PASSWORD}", "secret": PASSWORD}
-    chat = {"urls": f"json://u:{PASSWORD}@127.0.0.1:{nobody}/{PASSWORD}", "timeout": 1}
-    given = AlertSettings.model_validate(
-        {
-            "email": {"oncall": {**oncall, "password": PASSWORD}},
-            "webhooks": {"ops": ops},
-            "apprise": {"chat": chat},
-        }
-    )
-    for channel in given.channels:
-        queue(ledger, 1, channel)
-    with caplog.at_level("DEBUG", "relevo"):
-        done = until(ledger, given, clock, 3)
-        tried = try_out(P, given)
+    with held_port() as nobody:
+        oncall = {"host": "127.0.0.1", "port": nobody, "from": "a@b", "to": ["c@d"], "user": "u"}
+        ops = {"url": f"http://127.0.0.1:{nobody}/{PASSWORD}?k={PASSWORD}", "secret": PASSWORD}
+        chat = {"urls": f"json://u:{PASSWORD}@127.0.0.1:{nobody}/{PASSWORD}", "timeout": 1}
+        given = AlertSettings.model_validate(
+            {
+                "email": {"oncall": {**oncall, "password": PASSWORD}},
+                "webhooks": {"ops": ops},
+                "apprise": {"chat": chat},
+            }
+        )
+        for channel in given.channels:
+            queue(ledger, 1, channel)
+        with caplog.at_level("DEBUG", "relevo"):
+            done = until(ledger, given, clock, 3)
+            tried = try_out(P, given)
     assert set(done.errors) == set(tried) == set(given.channels)
     assert len(signals(ledger)) == 3
     out, err = capfd.readouterr()
