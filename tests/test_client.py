@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import threading
 import time
 import traceback
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from relevo import AsyncClient, Client, backoff
 from relevo.client import Answer, Label, Recommended
 from relevo.errors import RequestError, ServiceError
 from support import service
-from support.loopback import Asked, answering, reply
+from support.loopback import Asked, answering, held_port, reply
 from support.service import GOOD
 
 if TYPE_CHECKING:
@@ -216,19 +217,26 @@ def test_what_leaves_no_trace_is_asked_again(first: bytes | None) -> None:
 
 
 def test_a_service_that_is_away_is_named_after_some_tries() -> None:
-    with answering(lambda _: None) as server:
-        pass
-    for error in both(server.url, lambda client: client.predict(GOOD), tries=2):
-        assert server.url in str(error)
-        assert error.__notes__ == ["Tried 2 times."]
+    with held_port() as port:
+        for error in both(f"http://127.0.0.1:{port}", lambda client: client.predict(GOOD), tries=2):
+            assert f"http://127.0.0.1:{port}" in str(error)
+            assert error.__notes__ == ["Tried 2 times."]
 
 
 def test_silence_ends_at_the_time_limit() -> None:
-    with answering(lambda _: time.sleep(3)) as server:
+    over = threading.Event()
+
+    def silent(_: Asked) -> None:
+        over.wait(60)
+
+    with answering(silent) as server:
         began = time.monotonic()
-        for error in both(server.url, lambda client: client.predict(GOOD), timeout=0.3):
-            assert error.status is None
-        assert time.monotonic() - began < 3
+        try:
+            for error in both(server.url, lambda client: client.predict(GOOD), timeout=0.3):
+                assert error.status is None
+            assert time.monotonic() - began < 30
+        finally:
+            over.set()
 
 
 @pytest.mark.parametrize(
@@ -305,7 +313,7 @@ def test_a_time_to_wait_that_is_none_is_no_wait(value: str | None) -> None:
 
 def test_a_time_to_wait_may_be_a_date() -> None:
     later = datetime.now(UTC) + timedelta(seconds=100)
-    assert backoff.retry_after(format_datetime(later, usegmt=True)) == pytest.approx(100, abs=5)
+    assert backoff.retry_after(format_datetime(later, usegmt=True)) == pytest.approx(100, abs=60)
     assert backoff.retry_after("Sun, 06 Nov 1994 08:49:37 GMT") == 0.0
     assert backoff.retry_after("Sun, 06 Nov 2094 08:49:37 -0000") > 1e9
 

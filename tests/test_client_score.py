@@ -12,6 +12,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -132,7 +133,17 @@ def test_a_stream_of_arrow_begins_anew(tmp_path: Path) -> None:
     assert server.asked[1].headers["content-type"] == "application/vnd.apache.arrow.stream"
 
 
-def test_the_time_of_a_stream_is_no_waiting(tmp_path: Path) -> None:
+@pytest.fixture
+def ahead(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """By how many seconds the clients' clock is ahead of the machine's: what a server adds passes while it answers."""
+    found: list[float] = []
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + sum(found))
+    for module in ("retries", "scoring"):
+        monkeypatch.setattr(f"relevo.client.{module}.time", clock)
+    return found
+
+
+def test_the_time_of_a_stream_is_no_waiting(tmp_path: Path, ahead: list[float]) -> None:
     """A large file that breaks off after a while is tried again, however little patience there is."""
     given = source(tmp_path, "arrow")
     turns: list[int] = []
@@ -140,27 +151,29 @@ def test_the_time_of_a_stream_is_no_waiting(tmp_path: Path) -> None:
     def answer(_: Asked) -> bytes:
         turns.append(1)
         if len(turns) % 2:
-            time.sleep(1.2)
+            ahead.append(1000)
             return streamed(b"half", whole=False)
         return streamed(b"whole")
 
     with answering(answer) as server:
-        found = by_both(server.url, given, tmp_path, patience=1.0)
+        found = by_both(server.url, given, tmp_path, patience=60)
     assert (found, len(turns)) == ([b"whole", b"whole"], 4)
 
 
-def test_a_file_that_breaks_off_on_its_way_there_is_sent_again(tmp_path: Path) -> None:
+def test_a_file_that_breaks_off_on_its_way_there_is_sent_again(tmp_path: Path, ahead: list[float]) -> None:
     """The time in which it was sent is not waiting either."""
     given = tmp_path / "in.arrow"
     given.write_bytes(bytes(16 << 20))
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(30)
+        listener.settimeout(120)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CHUNK)
 
         def serve() -> None:
             slow, _ = listener.accept()
-            for _ in range(24):
-                time.sleep(0.1)
-                slow.recv(CHUNK)
+            for number in range(192):
+                slow.recv(CHUNK, socket.MSG_WAITALL)
+                if number == 16:  # what follows is more than the kernel holds: the client reads on
+                    ahead.append(1000)
             slow.close()
             whole, _ = listener.accept()
             with whole, whole.makefile("rb") as sent:
@@ -171,7 +184,7 @@ def test_a_file_that_breaks_off_on_its_way_there_is_sent_again(tmp_path: Path) -
 
         thread = threading.Thread(target=serve)
         thread.start()
-        with Client(f"http://127.0.0.1:{listener.getsockname()[1]}", patience=2.0) as client:
+        with Client(f"http://127.0.0.1:{listener.getsockname()[1]}", patience=60, timeout=60) as client:
             assert client.score(given, tmp_path / "out") is None
         thread.join()
     assert (tmp_path / "out").read_bytes() == b"whole"

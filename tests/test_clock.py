@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from datetime import datetime
 
 import pytest
 
@@ -16,8 +17,9 @@ _ASK = "from relevo import clock, ids, records; print(clock.seconds(), records.n
 
 
 def test_without_the_variable_the_time_is_the_machines() -> None:
-    assert abs(clock.seconds() - time.time()) < 1
-    assert abs(clock.now().timestamp() - time.time()) < 1
+    before = time.time()
+    assert before <= clock.seconds() <= time.time()
+    assert before - 1e-6 <= clock.now().timestamp() <= time.time() + 1e-6  # it has microseconds
     assert clock.real(60) == 60
 
 
@@ -33,7 +35,8 @@ def test_a_rehearsal_goes_faster_for_every_process_that_has_the_variable() -> No
     ).stdout.split()
     passed = (float(shown[0]) - pace.start) / 3600
     assert 0 < passed <= time.time() - anchor
-    assert shown[1].startswith("2031-01-05T")
+    noted = (datetime.fromisoformat(shown[1]).timestamp() - pace.start) / 3600
+    assert passed <= noted <= time.time() - anchor
     assert int(shown[2].replace("-", "")[:12], 16) / 1000 >= float(
         shown[0]
     )  # the id bears the rehearsed time

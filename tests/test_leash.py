@@ -17,13 +17,13 @@ from relevo import leash
 if TYPE_CHECKING:
     from pathlib import Path
 
-CHILD = "import sys, time; from relevo import leash; leash.fasten(); open(sys.argv[1], 'w').write('x'); time.sleep(60)"
+CHILD = "import sys, time; from relevo import leash; leash.fasten(); open(sys.argv[1], 'w').write('x'); time.sleep(600)"
 PARENT = """
 import subprocess, sys, time
 from relevo import leash
 child = subprocess.Popen([sys.executable, "-c", sys.argv[1], sys.argv[2]], env=leash.held(int(sys.argv[3])))
 print(child.pid, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -36,13 +36,13 @@ def test_a_child_gets_its_signal_when_the_parent_is_killed(tmp_path: Path, numbe
     )
     assert parent.stdout is not None
     child = psutil.Process(int(parent.stdout.readline()))
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while not said.exists():
         assert time.monotonic() < end, "it did not start"
         time.sleep(0.01)
     parent.kill()
-    parent.communicate(timeout=10)
-    assert psutil.wait_procs([child], timeout=10)[1] == []
+    parent.communicate(timeout=60)
+    assert psutil.wait_procs([child], timeout=60)[1] == []
 
 
 def test_a_child_of_somebody_else_ends_at_once() -> None:

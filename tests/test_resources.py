@@ -17,9 +17,10 @@ def touch(size: int) -> int:
 
 
 def test_wall_and_cpu_time_are_told_apart() -> None:
+    began = time.perf_counter()
     with resources.measure() as usage:
         threading.Event().wait(0.1)
-    assert 0.1 <= usage.wall_seconds < 1
+    assert 0.1 <= usage.wall_seconds <= time.perf_counter() - began
     assert usage.cpu_seconds < 0.09
 
 
@@ -70,6 +71,8 @@ def test_without_the_right_to_reset_the_peak_memory_is_sampled(monkeypatch: pyte
         touch(10 * MIB)
     with resources.measure() as large:
         held = b"x" * (200 * MIB)
-        time.sleep(0.1)
+        end = time.monotonic() + 60
+        while large.peak_rss_bytes - small.peak_rss_bytes <= 150 * MIB and time.monotonic() < end:
+            time.sleep(0.01)
         del held
     assert large.peak_rss_bytes - small.peak_rss_bytes > 150 * MIB

@@ -166,7 +166,7 @@ def test_a_service_with_a_folder_of_its_own_only_reads_the_workspace(tmp_path: P
     assert collect_all(collecting)[PREDICTIONS] == 20
     assert segments(own / "log")
     again = service.start(root, workers=workers, variables=variables)
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while segments(own / "log") and time.monotonic() < until:
         time.sleep(0.1)
     assert segments(own / "log") == []

@@ -36,11 +36,11 @@ def test_killed_in_mid_run_it_resumes_and_ends_the_same(tmp_path: Path, original
     folder = project.make(tmp_path / "flights")
     with postgres.server(BINS) as server:
         # in the file, since the process that is forked does not have our variables
-        (folder / "relevo.toml").write_text(f'ledger = "{server.url}"\nledger_timeout = 1\n')
+        (folder / "relevo.toml").write_text(f'ledger = "{server.url}"\nledger_timeout = 15\n')
         with processes.held_at(folder, "evaluate") as run:
             server.kill()
         assert processes.ended(run) != 0
-        away = project.relevo("run", folder)
+        away = project.relevo("run", folder, env={"RELEVO_LEDGER_TIMEOUT": "1"})
         assert away.returncode == 1
         assert "The ledger postgresql+psycopg://" in away.stderr
         assert "Check that the database is there and answers" in away.stderr

@@ -11,7 +11,7 @@ from relevo.errors import LoadTestError
 from relevo.loadtest import bodies
 from relevo.loadtest.closed_loop import Users, _command
 from relevo.loadtest.target import PREDICT, probe, target
-from support.loopback import answering, reply
+from support.loopback import answering, held_port, reply
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,10 +66,8 @@ def test_a_refused_first_request_names_the_remedy(status: int, remedy: str) -> N
 
 
 def test_a_service_that_is_away_is_named() -> None:
-    with answering(lambda _: None) as server:
-        pass
-    with pytest.raises(LoadTestError, match=server.url):
-        probe(target(server.url), b"{}")
+    with held_port() as port, pytest.raises(LoadTestError, match=f"http://127.0.0.1:{port} does not answer"):
+        probe(target(f"http://127.0.0.1:{port}"), b"{}")
 
 
 def test_a_service_that_hangs_up_is_named() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socketserver
 import threading
-import time
 from base64 import b64encode
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,9 @@ import pytest
 from relevo.channels import EmailChannel
 from relevo.errors import DeliveryError
 from relevo.notify import carry, messages
-from support.mailing import PASSWORD, USER, Mailbox, free_port, settings, smtp
+from support import times
+from support.loopback import held_port
+from support.mailing import PASSWORD, USER, Mailbox, settings, smtp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -171,24 +172,26 @@ def test_a_server_that_repeats_what_it_was_sent_is_not_quoted() -> None:
 
 
 def test_nobody_there_is_told() -> None:
-    port = free_port()
-    error = refusal(Mailbox(port), "none")
+    with held_port() as port:
+        error = refusal(Mailbox(port), "none")
     assert str(error) == f"127.0.0.1:{port} cannot be reached: Connection refused."
 
 
 @pytest.mark.parametrize("how", ["silent", "dripping"])
 def test_a_server_that_keeps_us_waiting_does_so_no_longer_than_the_timeout(how: str) -> None:
+    over = threading.Event()
+
     def talk(caller: Any) -> None:
-        for _ in range(200):
+        while not over.wait(0.05):
             if how == "dripping":
                 caller.wfile.write(b"2")
-            time.sleep(0.05)
 
-    began = time.monotonic()
+    def give_up() -> None:
+        assert "does not answer in time" in str(refusal(box, "none", timeout=0.5))
+
     with talking(talk) as box:
-        error = refusal(box, "none", timeout=0.5)
-    assert "does not answer in time" in str(error)
-    assert time.monotonic() - began < 5
+        assert times.within(5, give_up)
+        over.set()
 
 
 def test_a_server_that_hangs_up_is_told() -> None:

@@ -119,7 +119,11 @@ def test_a_file_of_one_worker_is_scored_by_another(mounted: Service) -> None:
     url, config = begun(mounted.client, f"{mounted.url}/gradio")
     content = b"Fecha-I,Des-I,Emp-I,TIPOVUELO\n2017-07-14 19:35:00,SCFA,SKU,N\nlater,SCFA,SKU,N\n"
     for _ in range(4):
-        with httpx.Client(timeout=30) as one, httpx.Client(timeout=30) as other, httpx.Client() as third:
+        with (
+            httpx.Client(timeout=30) as one,
+            httpx.Client(timeout=30) as other,
+            httpx.Client(timeout=30) as third,
+        ):
             file = given(one, url, "flights.csv", content)
             told, result, _ = pressed(other, url, config, "score", [file])
             assert "2 rows, 1 of them refused." in told
@@ -289,7 +293,7 @@ def test_the_page_is_for_those_who_may_predict(guarded: tuple[Service, Workspace
         assert "SameSite=Strict" in cookie
         url, config = begun(visitor, page)
         assert "Answered by version 1.0.0." in pressed(visitor, url, config, "predict", FIELDS)[0]
-        with httpx.Client() as stranger:
+        with httpx.Client(timeout=30) as stranger:
             assert stranger.get(f"{url}/").headers["location"] == "../../"
             for path in ("gradio_api/run/predict", "gradio_api/upload"):
                 assert stranger.post(f"{url}/{path}", json={}).status_code == 401
@@ -361,7 +365,7 @@ def test_a_page_of_a_service_follows_it_and_outlives_it(tmp_path: Path) -> None:
         assert not any(one["visible"] for one in beside)
         file = given(visitor, url, "a.csv", b"Fecha-I\n2017-07-14\n")
         assert "The service does not answer." in pressed(visitor, url, config, "score", [file])[0]
-        service.until(lambda: visitor.get(address, follow_redirects=True).status_code == 503, 60)
+        service.until(lambda: visitor.get(address, follow_redirects=True).status_code == 503)
         assert 'http-equiv="refresh"' in visitor.get(address, follow_redirects=True).text
         again = service.start(root, "--port", port)
         try:

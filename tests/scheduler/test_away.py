@@ -11,7 +11,19 @@ import pytest
 from relevo.errors import LedgerError
 from relevo.ledger.agenda import Begun
 from relevo.scheduler.task import Appears, Cron
-from support.scheduling import HELLO, MONDAY, PROJECT, dues, look, python, ran, scheduler, settle, until
+from support.scheduling import (
+    HELLO,
+    MONDAY,
+    PATIENCE,
+    PROJECT,
+    dues,
+    look,
+    python,
+    ran,
+    scheduler,
+    settle,
+    until,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +62,7 @@ def test_what_ends_while_the_ledger_is_away_was_done_once(
     ledger, away = tmp_path / ".relevo" / "ledger.db", tmp_path / "away.db"
     ledger.rename(away)
     go.touch()
-    assert child.wait(20) is not None
+    assert child.wait(PATIENCE) is not None
     made._lost_at = 0.0 if longer_than_the_lease else made._lost_at
     readable, writable = os.pipe()
     for _ in range(3):
@@ -61,6 +73,7 @@ def test_what_ends_while_the_ledger_is_away_was_done_once(
     for place in (readable, writable):
         os.close(place)
     made._patience = 0.0  # the clock jumped, after which nothing is taken over for a while
+    made._before = None
     settle(made, MONDAY + HOUR)
     settle(made, MONDAY + HOUR + timedelta(minutes=1))
     assert made.leads
@@ -74,7 +87,7 @@ def test_what_was_noted_without_an_answer_is_not_begun_again(tmp_path: Path) -> 
     made = scheduler(tmp_path, python(HELLO, Appears((str(tmp_path / "*.csv"),))))
     until(made, MONDAY, lambda: bool(made.running))
     [one] = made._running.values()
-    assert one.child.wait(20) is not None
+    assert one.child.wait(PATIENCE) is not None
     made._agenda.finish(one.job, "done", at=MONDAY)  # the connection broke before the answer came
     look(made, MONDAY + HOUR)
     assert dues(made) == ["2031-05-05T12:00"]

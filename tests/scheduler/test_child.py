@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from relevo.resources import high_water
 from relevo.scheduler import child as children
 from relevo.scheduler.child import TAIL, Child, Ended, memory
-from support.scheduling import python
+from support.scheduling import PATIENCE, python
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,18 +23,25 @@ if TYPE_CHECKING:
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc says what memory a process has")
 
 
-def ended(child: Child, seconds: float = 20) -> Ended:
-    found = child.wait(seconds)
+def ended(child: Child) -> Ended:
+    found = child.wait(PATIENCE)
     assert found is not None, "still running"
     return found
 
 
 def written(path: Path) -> str:
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while not path.exists() or not path.read_text():
         assert time.monotonic() < end, "nothing was written"
         time.sleep(0.01)
     return path.read_text()
+
+
+def lives(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_the_exit_code_the_time_and_what_was_written_are_kept() -> None:
@@ -41,8 +49,8 @@ def test_the_exit_code_the_time_and_what_was_written_are_kept() -> None:
     assert (found.code, found.why) == (7, "")
     assert set(found.tail.split()) == {"out", "err"}
     assert found.cpu_seconds > 0
-    assert 0 < found.seconds < 20
-    assert 1 << 20 < found.peak_rss_bytes < 1 << 30
+    assert 0 < found.seconds < 120
+    assert 1 << 20 < found.peak_rss_bytes < max(1 << 30, high_water(os.getpid()) + 80_000_000)
 
 
 def test_only_the_end_of_much_output_is_kept_and_nothing_waits_for_us() -> None:
@@ -57,19 +65,19 @@ def test_what_a_ledger_cannot_hold_is_replaced() -> None:
 
 
 def test_it_has_a_low_priority_and_a_group_of_its_own() -> None:
-    child = Child(python("import time; time.sleep(60)"))
+    child = Child(python("import time; time.sleep(600)"))
     assert os.getpgid(child.pid) == child.pid
-    assert os.getpriority(os.PRIO_PROCESS, child.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 10
+    assert os.getpriority(os.PRIO_PROCESS, child.pid) == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
     child.kill("enough")
     found = ended(child)
     assert (found.code, found.why) == (-signal.SIGKILL, "enough")
 
 
 def test_what_takes_too_long_is_asked_to_end() -> None:
-    found = ended(Child(python("import time; time.sleep(60)", timeout=0.3)))
+    found = ended(Child(python("import time; time.sleep(600)", timeout=0.3)))
     assert found.code == -signal.SIGTERM
     assert found.why == "It took longer than 0.3 s."
-    assert found.seconds < 10
+    assert found.seconds < 120
 
 
 def test_what_does_not_end_when_asked_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -77,7 +85,7 @@ def test_what_does_not_end_when_asked_is_killed(monkeypatch: pytest.MonkeyPatch,
     said = tmp_path / "said"
     deaf = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
-        f"open({str(said)!r}, 'w').write('deaf'); time.sleep(60)"
+        f"open({str(said)!r}, 'w').write('deaf'); time.sleep(600)"
     )
     child = Child(python(deaf))
     written(said)
@@ -89,13 +97,13 @@ def test_what_does_not_end_when_asked_is_killed(monkeypatch: pytest.MonkeyPatch,
 def test_what_it_started_ends_with_it(tmp_path: Path) -> None:
     said = tmp_path / "pid"
     parent = (
-        "import subprocess, sys; c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']);"
+        "import subprocess, sys; c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
         f"open({str(said)!r}, 'w').write(str(c.pid))"
     )
     assert ended(Child(python(parent))).code == 0
     orphan = int(written(said))
-    end = time.monotonic() + 10
-    while psutil.pid_exists(orphan) and psutil.Process(orphan).status() != psutil.STATUS_ZOMBIE:
+    end = time.monotonic() + 60
+    while lives(orphan):
         assert time.monotonic() < end, "it lives"
         time.sleep(0.01)
 
@@ -120,20 +128,32 @@ def test_the_peak_of_its_memory_is_its_own(tmp_path: Path, size: int) -> None:
     assert size < ended(child).peak_rss_bytes < size + 80_000_000
 
 
+STARTER = """
+import os
+from relevo.resources import high_water
+from relevo.scheduler.child import Child
+from relevo.scheduler.task import Task
+size = high_water(os.getpid()) + 50_000_000
+child = Child(Task(name="task", command=("-c", f"held = bytearray(b'x') * {size}"), whens=()))
+print(size, child.wait(180).peak_rss_bytes)
+"""
+
+
 @linux
-def test_what_it_had_when_nobody_looked_counts(tmp_path: Path) -> None:
-    mine = int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * 1024
-    child = Child(python(f"held = bytearray(b'x') * {mine + 50_000_000}"))
-    assert ended(child).peak_rss_bytes > mine + 50_000_000
+def test_what_it_had_when_nobody_looked_counts() -> None:
+    """Started by a process of its own, since this one may have had most of the memory there is."""
+    done = subprocess.run([sys.executable, "-c", STARTER], capture_output=True, text=True, check=True)
+    size, peak = map(int, done.stdout.split())
+    assert peak > size
 
 
 @linux
 def test_what_uses_too_much_memory_is_killed() -> None:
-    hungry = "import time; held = bytearray(300_000_000); time.sleep(60)"
+    hungry = "import time; held = bytearray(300_000_000); time.sleep(600)"
     found = ended(Child(python(hungry, memory_limit=200_000_000)))
     assert found.code == -signal.SIGKILL
     assert "more than the 200 MB" in found.why
-    assert found.seconds < 20
+    assert found.seconds < 120
 
 
 @linux
@@ -141,11 +161,14 @@ def test_memory_is_that_of_all_its_processes(tmp_path: Path) -> None:
     said = tmp_path / "said"
     forks = (
         "import os, time; os.fork(); held = bytearray(b'x') * 100_000_000;"
-        f"open({str(said)!r}, 'a').write('x'); time.sleep(60)"
+        f"open({str(said)!r}, 'a').write('x'); time.sleep(600)"
     )
     child = Child(python(forks, memory_limit=150_000_000))
     assert "more than the 150 MB" in ended(child).why
-    assert memory(child.pid) == 0
+    end = time.monotonic() + 60
+    while memory(child.pid):
+        assert time.monotonic() < end, "some of it lives"
+        time.sleep(0.01)
 
 
 @linux

@@ -9,7 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relevo.scheduler.task import After, Appears, Cron, Every
-from support.scheduling import HELLO, MONDAY, PROJECT, die, dues, look, python, ran, scheduler, settle, until
+from support.scheduling import (
+    HELLO,
+    MONDAY,
+    PROJECT,
+    SETTINGS,
+    die,
+    dues,
+    look,
+    python,
+    ran,
+    scheduler,
+    settle,
+    until,
+)
 
 if TYPE_CHECKING:
     import pytest
@@ -252,6 +265,7 @@ def test_another_scheduler_waits_and_takes_over_when_the_first_stops(tmp_path: P
     assert dues(first) == ["2031-05-05T13:00"]
     first.stop()
     second._patience = 0.0  # the clock of these tests jumps, after which nothing is taken over for a while
+    second._before = None
     settle(second, MONDAY + HOUR)
     assert second.leads
     settle(second, MONDAY + 2 * HOUR)
@@ -326,14 +340,17 @@ def test_what_was_left_of_a_task_that_is_gone_is_closed(tmp_path: Path) -> None:
 
 
 def test_stopping_lets_jobs_end_and_leaves_what_does_not_to_the_next(tmp_path: Path) -> None:
-    quick = python("import time; time.sleep(0.3)", HOURLY, name="quick")
-    slow = python("import time; time.sleep(60)", HOURLY, name="slow")
-    made = scheduler(tmp_path, quick, slow)
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    waits = f"open({str(begun)!r}, 'w')\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)"
+    quick = python(f"import os, time\n{waits}", HOURLY, name="quick")
+    slow = python("import time; time.sleep(600)", HOURLY, name="slow")
+    made = scheduler(tmp_path, quick, slow, settings=SETTINGS.replace("1s", "3s"))
     settle(made, MONDAY)
-    made.tick(MONDAY + HOUR)
+    until(made, MONDAY + HOUR, begun.exists)
+    go.touch()
     began = time.monotonic()
     made.stop()
-    assert 0.9 < time.monotonic() - began < 10
+    assert 2.9 < time.monotonic() - began < 60
     assert [ran(made, name)[0].status for name in ("quick", "slow")] == ["done", "running"]
     assert made._agenda.lease(PROJECT, "schedule") is None
     following = scheduler(tmp_path, quick, python(HELLO, HOURLY, name="slow"), holder="two")

@@ -17,6 +17,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[service.Servic
     """One service for all tests that only ask."""
     root = tmp_path_factory.mktemp("served")
     service.workspace(root)
-    started = service.start(root)
+    started = service.start(root, variables=service.UNCOLLECTED)
     yield started
     assert started.stop() == 0

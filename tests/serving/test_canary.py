@@ -219,7 +219,7 @@ def test_it_begins_and_ends_without_a_restart_or_a_failed_request(tmp_path: Path
     until(lambda: answering(running) == "1.0.1")
     service.promote(made, "1.0.1")
     until(lambda: answering(running) == "")
-    assert running.ask(GOOD).json()["version"] == "1.0.1"
+    until(lambda: running.ask(GOOD).json()["version"] == "1.0.1")
     assert made.ledger.standing("flights", CHALLENGER) is None
     assert running.stop() == 0
 

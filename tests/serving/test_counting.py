@@ -28,7 +28,7 @@ from relevo.serving.metrics import Metrics
 from relevo.workspace import Workspace
 from support import asgi, histories, planted, service, small
 from support.asgi import asking
-from support.service import GOOD, SECOND, until
+from support.service import GOOD, SECOND, UNCOLLECTED, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -398,7 +398,7 @@ def flushed(root: Path) -> int:
     """Rows in the journal's counts."""
     lines = [
         line
-        for path in (root / ".relevo" / "log").glob("counts-*")
+        for path in (root / ".relevo" / "log").glob("counts-*.jsonl")
         for line in path.read_bytes().splitlines()
     ]
     return sum(json.loads(line)["rows"] for line in lines)
@@ -408,7 +408,7 @@ def flushed(root: Path) -> int:
 def test_a_killed_service_loses_the_counts_since_the_last_flush_and_no_prediction(tmp_path: Path) -> None:
     made = service.workspace(tmp_path, known())
     pace = {"RELEVO_CLOCK": FAST + repr(datetime.now(UTC).timestamp())}
-    running = service.start(tmp_path, variables=pace)
+    running = service.start(tmp_path, variables=pace | UNCOLLECTED)
     running.ask(flights(300))
     until(lambda: flushed(tmp_path) == 300)
     running.ask(flights(50))

@@ -57,7 +57,7 @@ def test_a_row_without_a_probability_is_a_problem_of_the_request(arithmetic: ser
 
 def test_each_of_many_at_once_gets_what_is_its_own(arithmetic: service.Service) -> None:
     asked = [FINE, NO_NUMBER, NO_PROBABILITY] * 60
-    with ThreadPoolExecutor(16) as pool, httpx.Client(base_url=arithmetic.url) as client:
+    with ThreadPoolExecutor(16) as pool, httpx.Client(base_url=arithmetic.url, timeout=60) as client:
         statuses = list(pool.map(lambda body: client.post("/v1/predict", json=body).status_code, asked))
     assert statuses == [200, 422, 422] * 60
     assert "Warning" not in arithmetic.said.read_text()

@@ -52,7 +52,7 @@ def test_a_faulty_canary_is_taken_back_under_load_without_a_failed_request(
 
     def tried() -> None:
         begun = challenge.canary(made, "flights", newest, share=0.3, who="test")
-        until(lambda: made.ledger.standing("flights", CHALLENGER) is None, 60)
+        until(lambda: made.ledger.standing("flights", CHALLENGER) is None)
         until(lambda: running.client.get("/v1/model").json()["challenger"] is None)
         last = made.ledger.releases("flights")[-1]
         assert (last.act, last.version, last.number) == ("withdraw", newest, begun.number + 1)
@@ -83,7 +83,7 @@ def test_a_fresh_release_that_answers_badly_goes_back_to_the_version_before(tmp_
             running.ask(body)
         return bool(running.client.get("/ready").json()["version"] == "1.0.0")
 
-    until(back, 60)
+    until(back)
     last = made.ledger.releases("flights")[-1]
     assert (last.alias, last.act, last.version, last.previous) == (CHAMPION, "rollback", "1.0.0", newest)
     assert last.facts["before"]["version"] == "1.0.0"

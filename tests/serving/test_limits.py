@@ -34,36 +34,43 @@ def test_a_refusal_says_when_to_come_again() -> None:
 
 def test_a_slow_rate_lets_one_through() -> None:
     limits, caller = Limits(), Caller("key:a", rate=1 / 60)
+    began = time.monotonic()
     assert limits.wait(caller) == 0
-    assert 59 < limits.wait(caller) <= 60
+    wait = limits.wait(caller)
+    assert 60 - (time.monotonic() - began) <= wait <= 60
 
 
 def test_one_callers_limit_touches_no_other() -> None:
     limits = Limits()
-    callers = [Caller(f"key:{number}", rate=1.0) for number in range(2000)]
+    callers = [Caller(f"key:{number}", rate=1 / 3600) for number in range(2000)]
     assert [limits.wait(caller) for caller in callers] == [0.0] * 2000
     assert all(limits.wait(caller) > 0 for caller in callers)
 
 
 def test_without_a_rate_nothing_waits() -> None:
-    assert passed(Limits(), Caller("key:a"), 0.01) > 100
+    limits, caller = Limits(), Caller("key:a")
+    assert [limits.wait(caller) for _ in range(1000)] == [0.0] * 1000
 
 
 def test_workers_share_what_a_caller_may() -> None:
     """Two processes that ask at full speed get together what one would."""
-    limits, caller = Limits(2), Caller("key:a", rate=200)
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        limits.begin(1)
-        os.write(writing, str(passed(limits, caller, 1.0)).encode())
-        os._exit(0)
-    limits.begin(0)
-    began = time.monotonic()
-    mine = passed(limits, caller, 1.0)
-    os.waitpid(child, 0)
-    both = mine + int(os.read(reading, 20))
-    assert 300 <= both <= (200 + 200 * (time.monotonic() - began)) + 1
+    for _ in range(5):
+        limits, caller = Limits(2), Caller("key:a", rate=200)
+        reading, writing = os.pipe()
+        began = time.monotonic()
+        child = os.fork()
+        if child == 0:
+            limits.begin(1)
+            os.write(writing, str(passed(limits, caller, 1.0)).encode())
+            os._exit(0)
+        limits.begin(0)
+        mine = passed(limits, caller, 1.0)
+        os.waitpid(child, 0)
+        both = mine + int(os.read(reading, 20))
+        assert both <= 200 + 200 * (time.monotonic() - began) + 1
+        if both >= 300:  # fewer where both stood still at the end
+            break
+    assert both >= 300
 
 
 def test_as_many_at_once_as_allowed() -> None:

@@ -98,7 +98,7 @@ def test_objects_are_answered_as_the_package_answers(running: Service) -> None:
 
 def test_objects_asked_at_once_share_a_call_and_get_their_own_answers(running: Service) -> None:
     asked = bodies(300)
-    with ThreadPoolExecutor(16) as pool, httpx.Client(base_url=running.url) as client:
+    with ThreadPoolExecutor(16) as pool, httpx.Client(base_url=running.url, timeout=60) as client:
         found = list(pool.map(lambda body: client.post("/v1/predict", json=body).json(), asked))
     assert [plain(answer) for answer in found] == expected(running, asked)
 
@@ -112,7 +112,7 @@ def test_a_list_is_answered_in_order(running: Service) -> None:
 
 def test_bad_and_good_requests_at_once_do_not_touch_each_other(running: Service) -> None:
     asked: list[Any] = [body if n % 3 else {"Fecha-I": 5} for n, body in enumerate(bodies(150))]
-    with ThreadPoolExecutor(16) as pool, httpx.Client(base_url=running.url) as client:
+    with ThreadPoolExecutor(16) as pool, httpx.Client(base_url=running.url, timeout=60) as client:
         found = list(pool.map(lambda body: client.post("/v1/predict", json=body), asked))
     good = [body for n, body in enumerate(asked) if n % 3]
     assert [r.status_code for r in found] == [200 if n % 3 else 422 for n in range(150)]
@@ -284,22 +284,27 @@ def test_a_caller_who_leaves_early_harms_nobody(running: Service) -> None:
 
 
 def test_a_long_list_lets_others_in_between(running: Service) -> None:
-    """Ten thousand rows take tens of milliseconds; a single row asked meanwhile must not wait for all of them."""
+    """Ten thousand rows take tens of milliseconds; a single row asked meanwhile must not wait for most of them."""
     short = {name: value for name, value in GOOD.items() if name != "Vlo-I"}
     rows = json.dumps([short] * 10_000, separators=(",", ":")).encode()[: 1 << 20]
     rows = rows[: rows.rindex(b"},") + 1] + b"]"
-    began = time.perf_counter()
-    assert len(running.ask(rows).json()) > 9_000
-    alone = time.perf_counter() - began
-    with ThreadPoolExecutor(1) as pool, httpx.Client(base_url=running.url) as client:
-        client.get("/health")
-        long = pool.submit(running.ask, rows)
-        waits = []
-        while not long.done():
-            began = time.perf_counter()
-            assert client.post("/v1/predict", json=GOOD).status_code == 200
-            waits.append(time.perf_counter() - began)
-    assert min(waits) < alone / 3
+
+    def longest() -> float:
+        """The longest wait of a single row, beside what the list takes alone."""
+        began = time.perf_counter()
+        assert len(running.ask(rows).json()) > 9_000
+        alone = time.perf_counter() - began
+        with ThreadPoolExecutor(1) as pool, httpx.Client(base_url=running.url, timeout=60) as client:
+            client.get("/health")
+            long = pool.submit(running.ask, rows)
+            waits = []
+            while not long.done():
+                began = time.perf_counter()
+                assert client.post("/v1/predict", json=GOOD).status_code == 200
+                waits.append(time.perf_counter() - began)
+        return max(waits, default=alone) / alone
+
+    assert any(longest() < 1 / 3 for _ in range(10))
 
 
 def test_the_journal_holds_what_was_answered(running: Service) -> None:

@@ -27,7 +27,7 @@ def test_answers_go_over_tls(tmp_path: Path) -> None:
     started = service.start(tmp_path, "--certificate", "tls.pem", "--certificate-key", "tls.key")
     assert started.url.startswith("https://")
     trust = ssl.create_default_context(cafile=str(tmp_path / "tls.pem"))
-    with httpx.Client(base_url=started.url, verify=trust) as client:
+    with httpx.Client(base_url=started.url, verify=trust, timeout=60) as client:
         answers = [client.post("/v1/predict", json=GOOD) for _ in range(5)]
     assert [answer.status_code for answer in answers] == [200] * 5
     assert len({answer.json()["probability"] for answer in answers}) == 1

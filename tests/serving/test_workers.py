@@ -10,7 +10,7 @@ import re
 import signal
 import socket
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 import psutil
@@ -18,10 +18,12 @@ import pytest
 
 from relevo import keys
 from relevo.journal import Journal
+from relevo.serving import supervise
 from relevo.serving.app import Worker, create_app
 from relevo.serving.board import Board
+from relevo.serving.drain import LINGER
 from support import service, small
-from support.service import GOOD, SECOND, until, workers
+from support.service import GOOD, SECOND, UNCOLLECTED, until, until_idle, workers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,12 +33,20 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow  # each test starts services of its own
 
 WORKERS = 3
+TRIES = 5
+"""Of what the processor's other users can spoil, each with a service of its own."""
 
 
 def in_the_lake(made: Workspace) -> list[str]:
     with made.lake.connect() as connection:
         made.lake.bind(connection, "predictions", as_="found")
         return [row[0] for row in connection.execute("select id from found").fetchall()]
+
+
+def callers(worker: int) -> list[int]:
+    """The ports of who is connected to a worker."""
+    found = psutil.Process(worker).net_connections("tcp")
+    return [one.raddr.port for one in found if one.status == psutil.CONN_ESTABLISHED]
 
 
 def counters(running: service.Service) -> dict[str, float]:
@@ -64,8 +74,9 @@ def test_a_worker_killed_under_load_loses_no_answer_and_touches_no_other(tmp_pat
 
     def kill() -> None:
         until(lambda: running.metric("relevo_requests_total") > 500)
-        told = [one for one in psutil.Process(victim).net_connections("tcp") if one.status == "ESTABLISHED"]
-        held.append(len(told))
+        os.kill(victim, signal.SIGSTOP)  # so that it takes no more
+        until(lambda: psutil.Process(victim).status() == psutil.STATUS_STOPPED)
+        held.append(len(callers(victim)))
         os.kill(victim, signal.SIGKILL)
         until(lambda: victim not in workers(running) and len(workers(running)) == WORKERS)
         after = running.metric("relevo_requests_total")
@@ -125,18 +136,39 @@ def test_no_counter_goes_down_when_workers_die(tmp_path: Path) -> None:
 
 
 def test_stopping_finishes_answers_and_says_that_it_is_not_ready(tmp_path: Path) -> None:
-    made = service.workspace(tmp_path)
-    running = service.start(tmp_path, workers=2)
+    for number in range(1, TRIES + 1):
+        made = service.workspace(tmp_path / str(number))
+        running = service.start(tmp_path / str(number), workers=2)
+        told: list[float] = []
+        try:
+            with ExitStack() as held:
+                ids = answered_while_stopping(running, held, told)
+        except (OSError, http.client.HTTPException):
+            if number == TRIES or not told or time.monotonic() < told[0] + LINGER:
+                raise
+            running.stop()
+        else:
+            break
+    running.client.close()
+    running.process.communicate(timeout=180)
+    assert running.process.returncode == 0
+    assert sorted(in_the_lake(made)) == sorted(ids)
+
+
+def answered_while_stopping(running: service.Service, held: ExitStack, told: list[float]) -> list[str]:
+    """Tell a service to stop, and ask what it still has to answer; gives the ids, and ``told``: when it was."""
     host, _, port = running.url.removeprefix("http://").partition(":")
-    kept = [http.client.HTTPConnection(host, int(port), timeout=10) for _ in range(3)]
+    kept = [http.client.HTTPConnection(host, int(port), timeout=60) for _ in range(3)]
     for one in kept:
+        held.callback(one.close)
         one.request("GET", "/ready")
         assert one.getresponse().read()
-    slow = socket.create_connection((host, int(port)), timeout=10)
+    slow = held.enter_context(socket.create_connection((host, int(port)), timeout=60))
     body = json.dumps([GOOD]).encode()
     head = b"POST /v1/predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
     slow.sendall(head % len(body) + body[:5])
-    time.sleep(0.3)
+    until(lambda: any(slow.getsockname()[1] in callers(worker) for worker in workers(running)))
+    told.append(time.monotonic())
     running.process.send_signal(signal.SIGTERM)
     until(lambda: not reachable(host, int(port)))
     kept[0].request("GET", "/ready")
@@ -151,16 +183,12 @@ def test_stopping_finishes_answers_and_says_that_it_is_not_ready(tmp_path: Path)
     assert (last.status, last.headers["connection"]) == (200, "close")
     ids = [json.loads(last.read())["id"]]
     slow.sendall(body[5:])
-    with slow, slow.makefile("rb") as said:
+    with slow.makefile("rb") as said:
         answer = said.read()
+    if not answer:
+        raise ConnectionError
     assert answer.startswith(b"HTTP/1.1 200")
-    ids.append(json.loads(answer.partition(b"\r\n\r\n")[2])[0]["id"])
-    running.client.close()
-    for one in kept:
-        one.close()
-    running.process.communicate(timeout=60)
-    assert running.process.returncode == 0
-    assert sorted(in_the_lake(made)) == sorted(ids)
+    return [*ids, json.loads(answer.partition(b"\r\n\r\n")[2])[0]["id"]]
 
 
 def test_a_worker_forked_later_begins_with_the_version_of_then(tmp_path: Path) -> None:
@@ -188,17 +216,23 @@ def reachable(host: str, port: int) -> bool:
 
 
 def test_a_worker_that_dies_again_and_again_is_started_more_and_more_slowly(tmp_path: Path) -> None:
-    service.workspace(tmp_path)
-    running = service.start(tmp_path, workers=2)
-    keep = min(workers(running))
-    for _ in range(3):
-        until(lambda: len(workers(running)) == 2)
-        os.kill(next(iter(workers(running) - {keep})), signal.SIGKILL)
-        until(lambda: running.said.read_text().count("SIGKILL") > _)  # noqa: B023 - asked at once
-    pauses = [float(found) for found in re.findall(r"starts in ([0-9.]+) s", running.said.read_text())]
-    assert pauses == [0.5, 1.0]
-    assert keep in workers(running)
-    assert running.stop() == 0
+    for number in range(1, TRIES + 1):
+        service.workspace(tmp_path / str(number))
+        running = service.start(tmp_path / str(number), workers=2)
+        keep = min(workers(running))
+        for _ in range(3):
+            until(lambda: len(workers(running)) == 2)  # noqa: B023 - asked at once
+            os.kill(next(iter(workers(running) - {keep})), signal.SIGKILL)
+            until(lambda: running.said.read_text().count("SIGKILL") > _)  # noqa: B023 - asked at once
+        assert keep in workers(running)
+        assert running.stop() == 0
+        said = running.said.read_text()
+        lives = [float(found) for found in re.findall(r"ended after ([0-9.]+) s", said)]
+        assert len(lives) == 3
+        if max(lives) < supervise._STEADY:
+            break
+    assert max(lives) < supervise._STEADY
+    assert [float(found) for found in re.findall(r"starts in ([0-9.]+) s", said)] == [0.5, 1.0]
 
 
 def test_the_supervisor_has_one_thread_and_workers_end_with_it(tmp_path: Path) -> None:
@@ -226,23 +260,21 @@ def test_a_worker_killed_while_it_starts_is_replaced(tmp_path: Path) -> None:
 def test_one_of_them_collects_and_its_replacement_does_too(tmp_path: Path) -> None:
     """What a killed service left is collected by the first worker; after its death by the one in its place."""
     made = service.workspace(tmp_path)
-    first = service.start(tmp_path)
+    first = service.start(tmp_path, variables=UNCOLLECTED)
     ids = [first.ask(GOOD).json()["id"]]
-    segment = (
-        next((tmp_path / ".relevo" / "log").glob("*.jsonl")).read_bytes().replace(ids[0].encode(), b"left")
-    )
+    log = tmp_path / ".relevo" / "log"
+    segment = next(log.glob("predictions-*.jsonl")).read_bytes().replace(ids[0].encode(), b"left")
     first.stop(signal.SIGKILL)
     running = service.start(tmp_path, workers=2)
-    until(lambda: made.lake.exists("predictions"), 60)
+    until_idle(running, lambda: made.lake.exists("predictions"))
     lead = min(workers(running))
     os.kill(lead, signal.SIGKILL)
     until(lambda: lead not in workers(running))
-    log = tmp_path / ".relevo" / "log"
-    until(lambda: not list(log.glob("*.jsonl")), 60)
+    until_idle(running, lambda: not list(log.glob("*.jsonl")))
     second = Journal.open(log)
     second.write(segment)
     second.close()
-    until(lambda: not list(log.glob("*.jsonl")), 60)
+    until_idle(running, lambda: not list(log.glob("*.jsonl")))
     ids.append("left")
     assert running.stop() == 0
     assert sorted(in_the_lake(made)) == sorted(ids)

@@ -239,7 +239,7 @@ class AgendaConformance:
             )
             for number in range(2)
         ]
-        said = [line.split() for racer in racers for line in racer.communicate(timeout=60)[0].splitlines()]
+        said = [line.split() for racer in racers for line in racer.communicate(timeout=300)[0].splitlines()]
         assert [racer.returncode for racer in racers] == [0, 0]
         assert Counter(number for number, _, _ in said) == Counter(str(number) for number in range(20))
         tokens = [int(token) for _, _, token in said]

@@ -24,7 +24,7 @@ ARGUMENTS = (
     "--disable-sync",
     "--no-first-run",
 )
-PATIENCE = 20_000  # milliseconds
+PATIENCE = 90_000  # milliseconds
 
 
 @dataclass

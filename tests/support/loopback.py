@@ -118,3 +118,12 @@ def answering(answer: Callable[[Asked], bytes | None]) -> Iterator[Loopback]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def held_port() -> Iterator[int]:
+    """A port that is nobody else's for the block; nobody listens on it but a server of the test's own."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # such a server may bind it all the same
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
+from support.loopback import held_port
 from support.tls import certificate
 
 if TYPE_CHECKING:
@@ -76,23 +77,24 @@ def smtp(
     folder: Path, security: str = "starttls", *, port: int = 0, host: str = "127.0.0.1"
 ) -> Iterator[Mailbox]:
     """Serve for the block; ``host`` is whom the certificate is for."""
-    box = Mailbox(port or free_port())
-    options: dict[str, Any] = {}
-    if security != "none":
-        box.ca, key = certificate(folder, f"smtp-{box.port}", host)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(box.ca, key)
-        options["ssl_context" if security == "ssl" else "tls_context"] = context
-    if security == "starttls":
-        options |= {"require_starttls": True, "authenticator": _logged_in, "auth_required": True}
-    elif security == "ssl":
-        options |= {"authenticator": _logged_in, "auth_require_tls": False}
-    controller = Controller(box, hostname="127.0.0.1", port=box.port, **options)
-    controller.start()
-    try:
-        yield box
-    finally:
-        controller.stop()
+    with held_port() as own:
+        box = Mailbox(port or own)
+        options: dict[str, Any] = {"ready_timeout": 60}
+        if security != "none":
+            box.ca, key = certificate(folder, f"smtp-{box.port}", host)
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(box.ca, key)
+            options["ssl_context" if security == "ssl" else "tls_context"] = context
+        if security == "starttls":
+            options |= {"require_starttls": True, "authenticator": _logged_in, "auth_required": True}
+        elif security == "ssl":
+            options |= {"authenticator": _logged_in, "auth_require_tls": False}
+        controller = Controller(box, hostname="127.0.0.1", port=box.port, **options)
+        controller.start()
+        try:
+            yield box
+        finally:
+            controller.stop()
 
 
 def settings(box: Mailbox, security: str = "starttls", **changes: Any) -> dict[str, Any]:
@@ -104,7 +106,7 @@ def settings(box: Mailbox, security: str = "starttls", **changes: Any) -> dict[s
         "from": "relevo@example.com",
         "to": ["oncall@example.com"],
         "ca_file": box.ca,
-        "timeout": 5,
+        "timeout": 60,
     }
     if security != "none":
         given |= {"user": USER, "password": PASSWORD}

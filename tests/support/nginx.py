@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from support import service
+from support.loopback import held_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,21 +37,19 @@ http {{
 def proxy(folder: Path, url: str, tail: str) -> Iterator[httpx.Client]:
     """Run nginx before ``url``: with the tail "/" it takes its own path away, without one it keeps it."""
     folder.mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    text = CONF.format(folder=folder, port=port, under=UNDER, url=url, tail=tail)
-    (folder / "nginx.conf").write_text(text)
-    process = subprocess.Popen(
-        [str(NGINX), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
-    )
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}{UNDER}", timeout=30) as client:
-            service.until(lambda: _answers(client))
-            yield client
-    finally:
-        process.terminate()
-        process.wait(30)
+    with held_port() as port:
+        text = CONF.format(folder=folder, port=port, under=UNDER, url=url, tail=tail)
+        (folder / "nginx.conf").write_text(text)
+        process = subprocess.Popen(
+            [str(NGINX), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
+        )
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}{UNDER}", timeout=30) as client:
+                service.until(lambda: _answers(client))
+                yield client
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 def _answers(client: httpx.Client) -> bool:

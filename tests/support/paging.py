@@ -33,5 +33,5 @@ def shown(said: Path, *arguments: str, variables: Mapping[str, str] | None = Non
         yield json.loads(line)["url"]
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=180)
     assert process.returncode == 0, said.read_text()

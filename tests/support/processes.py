@@ -31,7 +31,7 @@ HEAVY = (
     "onnxruntime",
     "alembic.command",
 )
-PATIENCE = 120
+PATIENCE = 600
 DAC_OVERRIDE, DAC_READ_SEARCH = 1, 2
 
 

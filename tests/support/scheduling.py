@@ -21,6 +21,8 @@ PROJECT = "flights"
 MONDAY = datetime(2031, 5, 5, 12, tzinfo=UTC)
 SETTINGS = "[up]\npoll = 0.1\nlease = 60\nfarewell = '1s'\n"
 HELLO = "print('hello')"
+PATIENCE = 180.0
+"""Seconds for a job: it has a low priority, and the machine may have other work."""
 
 
 def python(code: str, *whens: When, name: str = "task", **options: Any) -> Task:
@@ -34,7 +36,7 @@ def scheduler(root: Path, *tasks: Task, holder: str = "one", settings: str = SET
     return Scheduler(Workspace.open(root), PROJECT, holder, tasks)
 
 
-def until(made: Scheduler, now: datetime, condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def until(made: Scheduler, now: datetime, condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Tick with the clock standing still until a condition holds."""
     end = time.monotonic() + seconds
     while not condition():
@@ -61,7 +63,7 @@ def die(made: Scheduler) -> None:
     """End as by kill -9: what it began ends with it, and it tells nobody."""
     for one in made._running.values():
         one.child.kill("as if by kill -9")
-        assert one.child.wait(10) is not None
+        assert one.child.wait(PATIENCE) is not None
 
 
 def ran(made: Scheduler, name: str = "task") -> list[Job]:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import psutil
 
 from relevo.records import Verdict
 from relevo.register import register
+from relevo.serving.collecting import hurry
 from relevo.workspace import Workspace
 from support import small
 
@@ -33,6 +35,8 @@ GOOD = {
 }
 SECOND = {"calibration": {"a": 0.5, "b": 1.5}, "threshold": 0.9}
 """What the second version has differently, so that no answer of one could be the other's."""
+UNCOLLECTED = {"RELEVO_SERVE__COLLECT": "false"}
+"""Variables of a service whose log stays where it is; others collect theirs at each quarter of an hour."""
 
 
 def workspace(root: Path, *changes: dict[str, Any], release: str = "1.0.0") -> Workspace:
@@ -73,7 +77,7 @@ class Service:
         """Send a signal and wait for the end; returns the exit code."""
         self.client.close()
         self.process.send_signal(number)
-        self.process.communicate(timeout=120)
+        self.process.communicate(timeout=300)
         return self.process.returncode
 
     def metric(self, name: str) -> float:
@@ -125,7 +129,7 @@ def start(
     line = process.stdout.readline()
     assert line, said.read_text()
     url = json.loads(line)["url"]
-    return Service(process, url, httpx.Client(base_url=url, timeout=30), said)
+    return Service(process, url, httpx.Client(base_url=url, timeout=120), said)
 
 
 def workers(running: Service) -> set[int]:
@@ -133,12 +137,25 @@ def workers(running: Service) -> set[int]:
     return {child.pid for child in psutil.Process(running.process.pid).children()}
 
 
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     """Wait for a condition; fails when it does not come."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come"
         time.sleep(0.02)
+
+
+def until_idle(running: Service, condition: Callable[[], bool], seconds: float = 300.0) -> None:
+    """Wait for what a service has done when nobody else wants the processor: here that could be never."""
+
+    def hurried() -> bool:
+        for child in psutil.Process(running.process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                for thread in child.threads():
+                    hurry(thread.id)
+        return condition()
+
+    until(hurried, seconds)
 
 
 @dataclass
@@ -151,14 +168,23 @@ class Load:
 
 
 def press(
-    url: str, bodies: Iterable[dict[str, Any]], meanwhile: Callable[[], None], connections: int = 16
+    url: str,
+    bodies: Iterable[dict[str, Any]],
+    meanwhile: Callable[[], None],
+    connections: int = 16,
+    *,
+    until_broken: bool = False,
 ) -> Load:
-    """Ask from many connections at once while ``meanwhile`` runs in a thread."""
-    return asyncio.run(_press(url, list(bodies), meanwhile, connections))
+    """Ask from many connections at once while ``meanwhile`` runs in a thread, or until all of them broke."""
+    return asyncio.run(_press(url, list(bodies), meanwhile, connections, until_broken))
 
 
 async def _press(
-    url: str, bodies: list[dict[str, Any]], meanwhile: Callable[[], None], connections: int
+    url: str,
+    bodies: list[dict[str, Any]],
+    meanwhile: Callable[[], None],
+    connections: int,
+    until_broken: bool,
 ) -> Load:
     load, over = Load(), asyncio.Event()
     host, _, port = url.removeprefix("http://").partition(":")
@@ -168,6 +194,8 @@ async def _press(
     ]
     try:
         await asyncio.to_thread(meanwhile)
+        if until_broken:
+            await asyncio.wait(users, timeout=120)
     finally:
         over.set()
         await asyncio.gather(*users)

@@ -26,6 +26,7 @@ from relevo.journal import LABELS, PREDICTIONS
 from relevo.monitor import arrivals, baselines, labels_due, pieces, quality, requests, silence
 from relevo.monitor.champion import ARRIVALS, BEFORE, FILES, SPENT, Watching
 from relevo.monitor.look import look
+from relevo.monitor.past import Past
 from relevo.records import CHAMPION, Window, now
 
 if TYPE_CHECKING:
@@ -142,8 +143,8 @@ def _arrived(watching: Watching, walk: Walk, unit: str) -> Iterator[Window]:
     units = _units(watching)
     purse = watching.purse(ARRIVALS)
     names = arrivals.batches(workspace.lake, definition)
-    before = watching.before(ARRIVALS, unit)
-    usual, awaited = silence.Usual(watching, ARRIVALS, unit), silence.awaited(before[:BEFORE], unit)
+    past = Past(watching, ARRIVALS, unit)
+    awaited = silence.awaited(past.windows[:BEFORE], unit)
     for observed in arrivals.observe(
         definition,
         workspace.lake,
@@ -159,8 +160,8 @@ def _arrived(watching: Watching, walk: Walk, unit: str) -> Iterator[Window]:
         awaited=awaited.astimezone(ZoneInfo(wanted.timezone)).replace(tzinfo=None) if awaited else None,
     ):
         began, ended = (_utc(time, wanted.timezone) for time in (observed.began, observed.ended))
-        earlier = _earlier(before, observed.name, began)
-        if not observed.rows and not usual.came(observed.began, began, earlier):
+        earlier = past.until(observed.name, began)
+        if past.empty(observed.rows, observed.began, began, earlier):
             continue
         share = purse.take() if unit == "batch" else watching.risks(units, unit)
         looked = look(observed, reference, wanted, unit=unit, risks=share, before=earlier)
@@ -169,22 +170,9 @@ def _arrived(watching: Watching, walk: Walk, unit: str) -> Iterator[Window]:
             looked.figures[SPENT] = share.window
         looked.figures["pieces"] = list(observed.pieces)
         looked.figures["names"] = {piece: names.get(piece, piece) for piece in observed.pieces}
-        window = watching.looked(looked, observed, source=ARRIVALS, unit=unit, began_at=began, ended_at=ended)
-        usual.add(window)
-        before = _later(before, window)
-        yield window
-
-
-def _earlier(before: Sequence[Window], name: str, began_at: str) -> list[Window]:
-    """The windows that had ended when the one of a name began: what came after it says nothing of what was usual."""
-    moment = datetime.fromisoformat(began_at)
-    return [one for one in before if one.name != name and datetime.fromisoformat(one.ended_at) <= moment]
-
-
-def _later(before: Sequence[Window], window: Window) -> list[Window]:
-    """The windows after one more was looked at, or one of them again; the latest first."""
-    others = [one for one in before if one.name != window.name]
-    return sorted([window, *others], key=lambda one: one.ended_at, reverse=True)
+        yield past.add(
+            watching.looked(looked, observed, source=ARRIVALS, unit=unit, began_at=began, ended_at=ended)
+        )
 
 
 def _asked(watching: Watching, unit: str) -> Iterator[Window]:
@@ -196,8 +184,7 @@ def _asked(watching: Watching, unit: str) -> Iterator[Window]:
         return
     reference = baselines.reference(workspace, watching.package, unit)
     share = watching.risks(wanted.windows, unit)
-    before = watching.before(REQUESTS, unit)
-    usual = silence.Usual(watching, REQUESTS, unit)
+    past = Past(watching, REQUESTS, unit)
     for asked in requests.observe(
         definition,
         workspace,
@@ -212,8 +199,8 @@ def _asked(watching: Watching, unit: str) -> Iterator[Window]:
             moment.isoformat(timespec="microseconds") for moment in (asked.span.began_at, asked.span.ended_at)
         )
         observed = asked.observed
-        earlier = _earlier(before, observed.name, began)
-        if not observed.rows and not usual.came(observed.began, began, earlier):
+        earlier = past.until(observed.name, began)
+        if past.empty(observed.rows, observed.began, began, earlier):
             if asked.silent:
                 continue
             observed = replace(observed, whole=False)
@@ -224,10 +211,9 @@ def _asked(watching: Watching, unit: str) -> Iterator[Window]:
             looked.add(kind, count, [_more(kind, count, asked.rows, earlier[:BEFORE], share)])
         quality.judge(watching, asked.answered, looked.add, share)
         quality.estimate(watching, asked.answered, looked, unit, share, asked.recent)
-        window = watching.looked(looked, observed, source=REQUESTS, unit=unit, began_at=began, ended_at=ended)
-        usual.add(window)
-        before = _later(before, window)
-        yield window
+        yield past.add(
+            watching.looked(looked, observed, source=REQUESTS, unit=unit, began_at=began, ended_at=ended)
+        )
 
 
 def _scored(watching: Watching) -> Iterator[Window]:
@@ -237,7 +223,11 @@ def _scored(watching: Watching) -> Iterator[Window]:
         return
     unit = "week" if "week" in wanted.windows else wanted.windows[0]
     reference = baselines.reference(watching.workspace, watching.package, unit)
-    purse, known = watching.purse(SCORES), watching.known(SCORES, "batch")
+    purse, known, past = (
+        watching.purse(SCORES),
+        watching.known(SCORES, "batch"),
+        Past(watching, SCORES, "batch"),
+    )
     every = counted.periods(
         watching.workspace.lake, definition.name, watching.version.version, bins=reference.bins
     )
@@ -258,10 +248,12 @@ def _scored(watching: Watching) -> Iterator[Window]:
             slices={},
             inputs=identity,
         )
-        before = _earlier(watching.before(SCORES, "batch"), period, at)
+        before = past.until(period, at)
         looked = look(observed, reference, wanted, unit=unit, risks=share, before=before)
         looked.figures[SPENT] = share.window
-        yield watching.looked(looked, observed, source=SCORES, unit="batch", began_at=at, ended_at=at)
+        yield past.add(
+            watching.looked(looked, observed, source=SCORES, unit="batch", began_at=at, ended_at=at)
+        )
 
 
 def _more(

@@ -67,7 +67,8 @@ class Child:
         self.out = self._process.stdout.fileno()
         os.set_blocking(self.out, False)
         with suppress(OSError):  # it is gone already
-            os.setpriority(os.PRIO_PROCESS, self.pid, _NICE)  # answers come first
+            ours = os.getpriority(os.PRIO_PROCESS, 0)
+            os.setpriority(os.PRIO_PROCESS, self.pid, ours + _NICE)  # answers come first
 
     @property
     def ended(self) -> bool:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relevo import journal, taken
@@ -16,7 +17,6 @@ from relevo.texts import t
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from relevo.journal import Journal
     from relevo.workspace import Workspace
@@ -85,10 +85,15 @@ class Collector:
             self._wait(self._spawn())
 
     def wait(self) -> None:
-        """Wait for what is being collected."""
-        if self._child is not None:
-            hurry(self._child.pid)
-            self._wait(self._child)
+        """Wait for what is being collected; another process does it where this one may not be hurried."""
+        child = self._child
+        if child is None:
+            return
+        if not hurry(child.pid) and child.poll() is None:
+            child.kill()  # what it has not brought in yet, the next one does
+            child.wait()
+            child = self._spawn()
+        self._wait(child)
 
     def _waiting(self) -> bool:
         try:
@@ -165,11 +170,20 @@ def idle(pid: int) -> None:
         if hasattr(os, "SCHED_IDLE"):
             os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
         else:
-            os.setpriority(os.PRIO_PROCESS, pid, _NICE)
+            os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0) + _NICE)
 
 
-def hurry(pid: int) -> None:
-    """Let a process work as others do."""
-    with suppress(OSError):  # it is gone already
-        if hasattr(os, "SCHED_IDLE"):
-            os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))
+def hurry(pid: int) -> bool:
+    """Let a process and its threads work as others do; False where the system does not allow that, or it is gone."""
+    if not hasattr(os, "SCHED_IDLE"):
+        return True
+    try:
+        os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))
+        for thread in Path(
+            f"/proc/{pid}/task"
+        ).iterdir():  # those that were begun while it was idle are so too
+            with suppress(ProcessLookupError):
+                os.sched_setscheduler(int(thread.name), os.SCHED_OTHER, os.sched_param(0))
+    except OSError:
+        return False
+    return True
