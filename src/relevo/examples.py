@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from relevo import durations, parts
 from relevo.errors import DataError, RelevoError
 from relevo.lake import first_line
 from relevo.records import Snapshot
-from relevo.split import GroupSplit, RepeatedStratifiedSplit, TimeSplit, unexplained
+from relevo.split import WORDS, GroupSplit, RepeatedStratifiedSplit, TimeSplit, unexplained
 from relevo.sql import quote
 from relevo.texts import t
 
@@ -154,13 +154,13 @@ def _assign(
         _check_distinct(definition, connection)
         connection.execute("create or replace view clean as select * from made")
     repeated = isinstance(project.split, RepeatedStratifiedSplit)
-    asked = _digest(definition.request.names) if repeated else "cast(null as varchar)"
+    asked = content(definition.request.names) if repeated else "cast(null as varchar)"
     connection.execute(
         f"""create temp table labelled as
         select _id, {f"cast({quote(time)} as timestamp)" if time else "cast(null as timestamp)"} as _time,
                {f"cast({quote(group)} as varchar)" if group else "cast(null as varchar)"} as _group,
                {f"cast({quote(known)} as timestamp)" if known else "cast(null as timestamp)"} as _known,
-               ({definition.target_sql}) as _target, {_digest(definition.examples.contract.names)} as _content,
+               ({definition.target_sql}) as _target, {content(definition.examples.contract.names)} as _content,
                {asked} as _asked
         from clean where ({definition.target_sql}) is not null order by _time, _id"""
     )
@@ -247,7 +247,7 @@ def _count(connection: DuckDBPyConnection) -> int:
     return int(row[0])
 
 
-def _digest(names: Sequence[str]) -> str:
+def content(names: Sequence[str]) -> str:
     """SQL of a digest of what these columns say, whichever file holds them: no part must change with the file."""
     return f"md5({_cells(names)})"
 
@@ -277,37 +277,60 @@ def _check_distinct(definition: Definition, connection: DuckDBPyConnection) -> N
 
 
 def _refuse_entities(definition: Definition, connection: DuckDBPyConnection) -> None:
-    """Raise ``DataError`` when a column looks like an entity's id that comes again; copies of a row do not count."""
+    """Raise ``DataError`` when a column looks like an entity's id that comes again."""
     split = type(definition.project.split).__name__
     for name in _possible_ids(definition):
-        query = f"""select coalesce(sum(rows), 0), count(*), coalesce(sum(rows) filter (rows > 1), 0) from (
-            select count(distinct _content) as rows from labelled join clean using (_id)
-            where {quote(name)} is not null group by {quote(name)})"""
-        ((rows, values, shared),) = connection.execute(query).fetchall()
-        if values >= SEVERAL and values > SCATTERED * rows and shared >= SHARED * rows:
+        found = repeats(connection, name, "labelled join clean using (_id)")
+        if found is not None:
             raise DataError(
                 t(
                     "“{column}” looks like an id that comes again: {values:,} values in {rows:,} rows, of which"
                     " {shared:,} share theirs with another. Drawn at random, the same one would teach and judge."
-                    ' Write GroupSplit(by="{column}"), or say why in words: {split}(…, because="…").',
+                    ' Write GroupSplit(by="{column}") and import it in project.py (from relevo import GroupSplit), or'
+                    ' say why in {words} words or more: {split}(…, because="…").',
                     column=name,
-                    values=values,
-                    rows=int(rows),
-                    shared=int(shared),
+                    values=found.values,
+                    rows=found.rows,
+                    shared=found.shared,
+                    words=WORDS,
                     split=split,
                 )
             )
 
 
+class Repeats(NamedTuple):
+    """How often the values of a column come again: ``shared`` of its ``rows`` have the value of another."""
+
+    values: int
+    rows: int
+    shared: int
+
+
+def repeats(connection: DuckDBPyConnection, name: str, source: str) -> Repeats | None:
+    """Count the values of a column of ``source`` if they come again as an entity's id does, else give None.
+
+    Rows of one ``_content`` are copies and do not count.
+    """
+    query = f"""select count(*), coalesce(sum(rows), 0), coalesce(sum(rows) filter (rows > 1), 0) from (
+        select count(distinct _content) as rows from {source}
+        where {quote(name)} is not null group by {quote(name)})"""
+    ((values, rows, shared),) = connection.execute(query).fetchall()
+    alike = values >= SEVERAL and values > SCATTERED * rows and shared >= SHARED * rows
+    return Repeats(values, int(rows), int(shared)) if alike else None
+
+
+def may_be_id(kind: str, *, listed: bool, bounded: bool) -> bool:
+    """Tell texts and whole numbers, but for choices and for numbers between two bounds, which measure something."""
+    return kind in ("text", "integer") and not listed and not (kind == "integer" and bounded)
+
+
 def _possible_ids(definition: Definition) -> list[str]:
-    """Texts and whole numbers, but for choices and for numbers between two bounds, which measure something."""
     found = []
     for field in definition.examples.contract.fields:
         low, high = (
             any(getattr(field, rule) is not None for rule in pair) for pair in (("ge", "gt"), ("le", "lt"))
         )
-        measured = field.type == "integer" and low and high
-        if field.type in ("text", "integer") and field.choices is None and not measured:
+        if may_be_id(field.type, listed=field.choices is not None, bounded=low and high):
             found.append(field.name)
     return found
 

@@ -41,7 +41,8 @@ def read(
         for start in range(0, len(found), kinds.GROUP)
         for column in _figures(connection, found[start : start + kinds.GROUP], opened, names)
     ]
-    return tuple(columns), nulls, tuple(_kept_words(connection, found, opened, nulls))
+    said = [*_points(found, opened), *_kept_words(connection, found, opened, nulls)]
+    return tuple(columns), nulls, tuple(said)
 
 
 def _type(connection: DuckDBPyConnection, found: Sequence[kinds.Kind], nulls: tuple[str, ...]) -> None:
@@ -128,6 +129,21 @@ def _increasing(connection: DuckDBPyConnection, place: int) -> bool:
         ) where step <= 0"""
     ).fetchall()
     return not steps
+
+
+def _points(found: Sequence[kinds.Kind], opened: Opened) -> list[str]:
+    return [
+        t(
+            "“{text}” in {column} is taken for {number}, with points between thousands, as every point there has"
+            " three digits after it and cells are not parted by commas; if its point is decimal, make it a float and"
+            " take it as it is in features.sql.",
+            text=kind.parted,
+            column=opened.headers[kind.place],
+            number=kind.parted.replace(".", ""),
+        )
+        for kind in found
+        if kind.parted
+    ]
 
 
 def _kept_words(

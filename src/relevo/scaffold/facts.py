@@ -143,5 +143,5 @@ class Found:
     cut: Cut
     nulls: tuple[str, ...]
     kept_words: tuple[str, ...]
-    """Sentences about texts that look like null and were kept as values."""
+    """Sentences about texts that look like null and were kept as values, or whose points were taken for thousands."""
     all: tuple[Column, ...]

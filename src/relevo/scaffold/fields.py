@@ -6,6 +6,7 @@ import math
 from datetime import date, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from relevo import examples
 from relevo.scaffold import vocabulary
 from relevo.scaffold.layout import WIDTH, Call, lines, text, wrapped
 from relevo.scaffold.naming import words
@@ -75,6 +76,14 @@ def is_code(column: Column) -> bool:
         column.type == "integer"
         and bool(vocabulary.CODES.intersection(words(column.header)))
         and column.distinct > 2  # noqa: PLR2004 - two values are as good as an amount
+    )
+
+
+def may_be_id(column: Column) -> bool:
+    """Whether the examples will look at the field as at a possible id."""
+    bounds = {bound.split("=")[0] for bound in _bounds(column)} if column.type == "integer" else set()
+    return examples.may_be_id(
+        column.type, listed=_choices(column) is not None, bounded=bounds >= {"ge", "le"}
     )
 
 

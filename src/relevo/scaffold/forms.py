@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from relevo.casting import literal
 from relevo.scaffold.facts import Form
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from duckdb import DuckDBPyConnection
 
 _DAY_FIRST = "{year} || '-' || substring({{x}}, 4, 2) || '-' || left({{x}}, 2)"
@@ -77,6 +80,39 @@ NUMBERS = (
 DATES = tuple(_dates())
 AMBIGUOUS = "ambiguous"
 _THOUSANDS = "^[+-]?[0-9]{1,3}(,[0-9]{3})+$"
+POINTS = NUMBERS[1]
+_POINT = re.compile("[+-]?[0-9]*[.][0-9]*(?:[eE][+-]?[0-9]+)?")
+_PARTED = "[+-]?[1-9][0-9]{0,2}([.][0-9]{3})+"
+_SEVERAL = 2
+
+
+def decimal(text: str) -> bool:
+    """Whether a number has a point that can part no thousands: ``1.5``, or ``0.250``."""
+    return bool(_POINT.fullmatch(text)) and not re.fullmatch(_PARTED, text)
+
+
+def parted(texts: Collection[str]) -> bool:
+    """Whether all points in a sample of a column may part thousands, and one does."""
+    return not any(map(decimal, texts)) and any(re.fullmatch(_PARTED, text) for text in texts)
+
+
+def points(connection: DuckDBPyConnection, place: int, without: str) -> tuple[str, int, int, str] | None:
+    """Settle on all rows that a column's points part thousands.
+
+    Gives one such text, how many cells can be read so, how many cannot, and one of these; None where the
+    points are decimal, where the numbers are codes such as 007, or where one value alone has a point.
+    """
+    cell = f"c{place}"
+    good = f"regexp_full_match({cell}, {literal(POINTS.pattern[1:-1])})"
+    thousands = f"regexp_full_match({cell}, {literal(_PARTED)})"
+    point = f"regexp_full_match({cell}, {literal(_POINT.pattern)}) and not {thousands}"
+    ((one, values, others, filled, read, stray),) = connection.execute(
+        f"""select min({cell}) filter ({thousands}), count(distinct {cell}) filter ({thousands}),
+            count(*) filter ({point} or regexp_full_match({cell}, '[+-]?0[0-9]+')),
+            count(*), count(*) filter ({good}), min({cell}) filter (not {good})
+        from cells where {cell} is not null and {without}"""
+    ).fetchall()
+    return None if others or values < _SEVERAL else (str(one), read, filled - read, stray or "")
 
 
 def find(connection: DuckDBPyConnection, place: int, without: str, delimiter: str) -> Form | None:

@@ -37,6 +37,8 @@ _CODE = re.compile("[+-]?0[0-9]+|[0-9]{16,}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))(?:[eE][+-]?[0-9]+)?")
 _BOOLEANS = ("true", "t", "yes", "y", "on", "false", "f", "no", "n", "off")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([ Tt_][0-9]{2}:[0-9]{2}.*)?")
+_BESIDE_COMMAS = (";", "\t")
+"""What parts the cells of files whose numbers may have decimal commas, and points between thousands."""
 _ENOUGH = 0.8
 _WORDS = 3
 _NUMBERS_BEFORE_WORDS = 20
@@ -52,6 +54,8 @@ class Kind:
     marks: dict[str, int] = field(default_factory=dict)
     strays: int = 0
     stray: str = ""
+    parted: str = ""
+    """A number of it whose points were taken to part thousands, where they might be decimal."""
 
 
 def find(connection: DuckDBPyConnection, columns: int, rows: int, delimiter: str) -> list[Kind]:
@@ -62,12 +66,40 @@ def find(connection: DuckDBPyConnection, columns: int, rows: int, delimiter: str
         f" and _defect is null"
     )
     found = [Kind(place) for place in range(columns)]
+    guesses, parted = [], set()
+    decimal = delimiter not in _BESIDE_COMMAS
     for kind in found:
         sample = connection.execute(f"select c{kind.place} from sampled").fetchall()
-        _settle(connection, kind, _guess([cell for (cell,) in sample]))
+        guesses.append(_guess([cell for (cell,) in sample]))
+        if decimal:
+            continue
+        texts = {cell for (cell,) in sample if cell is not None}
+        decimal = guesses[-1] == "double" and any(map(forms.decimal, texts))
+        if forms.parted(texts):
+            parted.add(kind.place)
+    for kind, guess in zip(found, guesses, strict=True):
+        if not decimal and kind.place in parted and _settle_points(connection, kind):
+            continue
+        _settle(connection, kind, guess)
         if kind.type == "text":
             _settle_text(connection, kind, delimiter)
     return found
+
+
+def _settle_points(connection: DuckDBPyConnection, kind: Kind) -> bool:
+    """Take the points for those that part thousands, as where commas are decimal; False when they cannot be."""
+    cell, empty = f"c{kind.place}", ", ".join(map(literal, WIDE))
+    found = forms.points(connection, kind.place, f"lower({cell}) not in ({empty})")
+    if found is None or found[2] > MOST_STRAYS * found[1]:
+        return False
+    kind.form = forms.POINTS
+    kind.parted, _, kind.strays, kind.stray = found
+    kind.marks = dict(
+        connection.execute(
+            f"select {cell}, count(*) from cells where lower({cell}) in ({empty}) group by 1 order by 1"
+        ).fetchall()
+    )
+    return True
 
 
 def cast(

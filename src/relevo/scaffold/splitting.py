@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from relevo import durations, parts
+from relevo import durations, examples, parts
 from relevo.errors import DataError, TrainingError
 from relevo.scaffold import suspects, vocabulary
 from relevo.scaffold.facts import Cut
+from relevo.scaffold.fields import may_be_id
 from relevo.scaffold.naming import words
-from relevo.split import GroupSplit, RepeatedStratifiedSplit, StratifiedSplit, TimeSplit
+from relevo.split import WORDS, GroupSplit, RepeatedStratifiedSplit, StratifiedSplit, TimeSplit
 from relevo.texts import t
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ REPEATABLE = 5_000
 TEST = 0.2
 _MOST_NULLS = 0.02
 _FEWEST_MOMENTS = 20
+_SHOWN = 5
+_CODED = 0.5
+"""Share of the texts with a digit and no blank above which they look like codes that someone gave to things."""
 
 
 def choose(
@@ -93,7 +97,72 @@ def choose(
         why.append(
             t("There are only {rows:,} rows of the rarer outcome: expect wide intervals.", rows=outcome.rarer)
         )
-    return Cut(found, tuple(why))
+    because, more = _because(connection, [column for column in columns if column.place not in hard])
+    if because and isinstance(found, StratifiedSplit | RepeatedStratifiedSplit):
+        found = replace(found, because=because)
+    return Cut(found, (*why, *more))
+
+
+def _because(connection: DuckDBPyConnection, columns: Sequence[Column]) -> tuple[str, list[str]]:
+    """Say why rows may be drawn one by one, where the examples will ask; no word when a column may be an id.
+
+    ``columns`` are those of the contract. The second part are notes beside the split.
+    """
+    many = [column for column in columns if column.distinct >= examples.SEVERAL and may_be_id(column)]
+    if many:
+        told = examples.content([f"v{column.place}" for column in columns])
+        connection.execute(
+            f"create or replace temp table drawn as select typed.*, {told} as _content"
+            " from typed join outcomes using (_row) where y is not null"
+        )
+    asked = [column for column in many if examples.repeats(connection, f"v{column.place}", "drawn")]
+    doubtful = [column for column in asked if _may_name(connection, column)]
+    if doubtful:
+        return "", [
+            t(
+                "“{column}” comes again and may be an id: “relevo run” will ask you to write"
+                ' GroupSplit(by="{name}") and import it (from relevo import GroupSplit), or to say why chance is'
+                ' right in {words} words or more: because="…".',
+                column=column.header,
+                name=column.name,
+                words=WORDS,
+            )
+            for column in doubtful[:1]
+        ]
+    written = [column.name for column in asked if column.form is not None]
+    kinds = [column.name for column in asked if column.form is None]
+    said = [t("{columns}: numbers or dates, not ids", columns=_listed(written))] if written else []
+    said += [t("{columns}: taken for categories, not for ids", columns=_listed(kinds))] if kinds else []
+    notes = [
+        t(
+            "{columns}: many values that come again, taken for categories. If one of them says which customer or"
+            " thing a row is about, import GroupSplit from relevo and write GroupSplit(by=…) instead.",
+            columns=_listed(kinds),
+        )
+    ]
+    return "; ".join(said), notes if kinds else []
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+
+
+def _may_name(connection: DuckDBPyConnection, column: Column) -> bool:
+    """Whether a column whose values come again may say which thing a row is about: its name or its texts do."""
+    named = vocabulary.IDS.intersection(words(column.header))
+    value = f"v{column.place}"
+    if column.form is not None:
+        if not named or column.form.type != "double":
+            return False
+        whole = f"coalesce({column.form.sql.format(x=value)} % 1, 0) = 0"
+    elif named or vocabulary.CODES.intersection(words(column.header)) or column.type != "text":
+        return bool(named)
+    else:
+        whole = f"regexp_matches({value}, '[0-9@]') and not contains({value}, ' ')"
+    ((share,),) = connection.execute(
+        f"select avg(({whole})::int) from drawn where {value} is not null"
+    ).fetchall()
+    return bool(share == 1 if column.form is not None else share > _CODED)
 
 
 def _too_few(outcome: Outcome) -> str:
