@@ -188,6 +188,15 @@ def _problem(item: Any) -> str:
     return t("{value!r} cannot be used: {problem}.", value=item["input"], problem=said)
 
 
+def _root(project: Path, settings: Settings) -> Path:
+    return project / (settings.workspace or Path(FOLDER)).expanduser()
+
+
+def lake_place(project: Path, settings: Settings) -> Path:
+    """Where a project's lake is, or will be."""
+    return project / (settings.lake or _root(project, settings) / "lake")
+
+
 class Workspace:
     """A project's workspace. Opening it reads the settings; its stores open when first used.
 
@@ -213,7 +222,7 @@ class Workspace:
         if not known:
             raise WorkspaceError(t("There is no project folder {project}. Check the path.", project=project))
         settings = Settings.read(project)
-        root = project / (settings.workspace or Path(FOLDER)).expanduser()
+        root = _root(project, settings)
         if create:
             _make(root)
         elif not root.is_dir():
@@ -277,13 +286,12 @@ class Workspace:
         """The lake of the settings, or a folder here; its engine spills into a folder of this process."""
         from relevo.lake import Lake
 
-        place = self.settings.lake or str(self.root / "lake")
         held = ExitStack()
         writable = os.access(self.root, os.W_OK)  # one that may be read only is still good for queries
         spill = held.enter_context(disk.scratch(self._scratch if writable else Path(tempfile.gettempdir())))
         weakref.finalize(self, _close, held, os.getpid())
         return Lake(
-            self.project / place,
+            lake_place(self.project, self.settings),
             memory_limit=self.settings.memory_limit,
             threads=self.settings.threads,
             scratch=spill,

@@ -480,6 +480,18 @@ class TestFolder:
             new(tmp_path / "p", source, "left")
         assert list((tmp_path / "p").iterdir()) == []
 
+    @pytest.mark.parametrize("name", ["p[1]", "back\\slash", "50%"])
+    def test_a_folder_whose_lake_could_not_be_is_refused_at_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        source = tables.plain(tmp_path / "rows.csv")
+        with pytest.raises(WorkspaceError, match=r"which Delta tables cannot.*RELEVO_WORKSPACE"):
+            new(tmp_path / name, source, "left")
+        assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+        monkeypatch.setenv("RELEVO_WORKSPACE", str(tmp_path / "elsewhere"))
+        new(tmp_path / name, source, "left")
+        assert (tmp_path / name / "project.py").is_file()
+
     def test_the_files(self, tmp_path: Path) -> None:
         tables.made(tables.plain(tmp_path / "rows.csv"))
         folder = tmp_path / "made_rows"

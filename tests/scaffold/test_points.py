@@ -77,7 +77,9 @@ def test_points_that_are_decimal(tmp_path: Path, cell: Callable[[tables.Row], An
 
 
 def test_another_column_with_decimal_points_tells_what_points_are(tmp_path: Path) -> None:
-    found = amounts(tmp_path, lambda row: f"{1 + row['number']}.500", share=lambda row: round(row["random"], 2))
+    found = amounts(
+        tmp_path, lambda row: f"{1 + row['number']}.500", share=lambda row: round(row["random"], 2)
+    )
     assert [column.form for column in found.all] == [None] * 4
 
 

@@ -7,6 +7,6 @@ can be run again. Old versions stay readable: nothing is ever removed here.
 
 from relevo.casting import literal
 from relevo.lake.engine import escape_glob, explained, first_line, reworded, running
-from relevo.lake.lake import Lake
+from relevo.lake.lake import Lake, check_path
 
-__all__ = ["Lake", "escape_glob", "explained", "first_line", "literal", "reworded", "running"]
+__all__ = ["Lake", "check_path", "escape_glob", "explained", "first_line", "literal", "reworded", "running"]

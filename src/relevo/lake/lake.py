@@ -32,6 +32,21 @@ UNUSABLE = set("%[]\\^|")
 """Characters that deltalake 1.6 mistakes for something else in a folder's path."""
 
 
+def check_path(root: str | Path) -> None:
+    """Raise ``WorkspaceError`` when no lake can be in this folder, which need not be there yet."""
+    root = os.path.abspath(root)  # noqa: PTH100 - a path's symbolic links stay
+    odd = sorted(set(root) & UNUSABLE)
+    if odd:
+        raise WorkspaceError(
+            t(
+                "The lake's path {root} has {odd} in it, which Delta tables cannot. Set another workspace with"
+                " RELEVO_WORKSPACE.",
+                root=root,
+                odd=" ".join(odd),
+            )
+        )
+
+
 class Lake:
     """The tables below ``root``. ``scratch`` is where DuckDB and file conversions put what memory cannot hold."""
 
@@ -42,17 +57,8 @@ class Lake:
             raise WorkspaceError(
                 t("The lake {root} is not a folder; only folders can be used so far. Set a path.", root=root)
             )
+        check_path(root)
         self.root = os.path.abspath(root)  # noqa: PTH100 - a path's symbolic links stay
-        odd = sorted(set(self.root) & UNUSABLE)
-        if odd:
-            raise WorkspaceError(
-                t(
-                    "The lake's path {root} has {odd} in it, which Delta tables cannot. Set another workspace with"
-                    " RELEVO_WORKSPACE.",
-                    root=self.root,
-                    odd=" ".join(odd),
-                )
-            )
         self.scratch = scratch
         self._memory_limit = memory_limit
         self._threads = threads

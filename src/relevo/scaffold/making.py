@@ -14,11 +14,13 @@ from relevo import disk
 from relevo.definition import load
 from relevo.errors import DataError, WorkspaceError
 from relevo.extras import need
+from relevo.lake import check_path
 from relevo.scaffold import columns as profiled
 from relevo.scaffold import features, naming, outcome, splitting, suspects, writing
 from relevo.scaffold.facts import Found
 from relevo.scaffold.opening import open_file
 from relevo.texts import t
+from relevo.workspace import Settings, lake_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,11 +58,13 @@ def new(folder: Path, source: Path, target: str, *, positive: str | None = None,
             t("{folder} is there already; nothing was written. Choose another name.", folder=folder)
         )
     need("sqlglot", "train")
-    name = naming.slug(folder.absolute().name, "project", dash=True)
-    parent = folder.absolute().parent
+    whole = folder.absolute()
+    check_path(lake_place(whole, Settings.read(whole)))  # before the work: the first run would be refused
+    name = naming.slug(whole.name, "project", dash=True)
+    parent = whole.parent
     with disk.explained(parent):
         parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=parent))
+        scratch = Path(tempfile.mkdtemp(prefix=".relevo-new-", dir=parent))
     try:
         found = _found(source, target, positive, scratch)
         made = scratch / "project"
