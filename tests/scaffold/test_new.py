@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from relevo import Files, GroupSplit, RepeatedStratifiedSplit, StratifiedSplit, TimeSplit
+from relevo import Files, GroupSplit, RepeatedStratifiedSplit, StratifiedSplit, TimeSplit, examples
 from relevo.errors import DataError, ProjectError, RelevoError, WorkspaceError
 from relevo.scaffold import new
 from relevo.texts import speaking
-from support import tables
+from support import bare, tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -439,6 +439,8 @@ class TestFiles:
             ("empty.csv", b"", "it is empty"),
             ("header.csv", b"a,b,left\n", "there is a header but no row"),
             ("one.csv", b"left\n1\n0\n", "only one column was found, “left”"),
+            ("excel.csv", b"sep=;\r\na;left\r\n1;1\r\n", "line 1 is Excel's “sep=;” and no header"),
+            ("marked.csv", b'\xef\xbb\xbf"sep=,"\na,left\n1,1\n', "line 1 is Excel's “sep=,” and no header"),
             ("twice.csv", b"a,A,left\n1,2,3\n", "stands twice in the header"),
             ("reserved.csv", b"_row,b,left\n1,2,3\n", "Relevo uses itself"),
             ("book.csv", b"PK\x03\x04" + bytes(range(200)), r"not a text file \(Excel/zip\)"),
@@ -455,6 +457,20 @@ class TestFiles:
         with pytest.raises(RelevoError, match=error):
             new(tmp_path / "p", tmp_path / name, "left")
         assert [path.name for path in tmp_path.iterdir()] == [name]
+
+    @pytest.mark.parametrize("end", ["\n", "\r\n"])
+    def test_a_header_of_several_lines(self, tmp_path: Path, end: str) -> None:
+        """DuckDB alone would read no row below it."""
+        source = tables.write(
+            tmp_path / "rows.csv",
+            ["age", f"kind of{end}customer", "left"],
+            lambda row: [row["age"], row["plan"], int(row["leaves"])],
+        )
+        found, definition = tables.made(source)
+        assert (found.opened.rows, found.opened.damaged) == (600, 0)
+        assert definition.request.names == ("age", "kind_of_customer")
+        lake, clean = bare.cleaned(definition, tmp_path)
+        assert examples.make(definition, lake, clean).rows == 600
 
     def test_a_file_or_folder_that_is_not_there(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="There is no file"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -43,6 +44,8 @@ ROW, DEFECT, LINE = "_row", "_defect", "_line"
 RESERVED = ("_source", "_batch", "_file", "_reading", "_ingested_at", ROW, DEFECT, LINE)
 DELIMITERS = (",", ";", "\t", "|")
 HEADER_LINES = 20
+_EXCEL = re.compile(r"\ufeff?\"?(sep=.)\"?\s*", re.IGNORECASE)
+"""A first line that tells Excel alone what parts the cells."""
 NO_DELIMITER = "\x1f"
 
 
@@ -257,12 +260,23 @@ def _csv_layout(connection: DuckDBPyConnection, file: File, source: Files, contr
     first = next((place for place, line in enumerate(lines) if line.strip()), None)
     if first is None:
         raise DataError(t("{file}: it is empty. Put a header and rows into it.", file=file.path))
+    if mark := _EXCEL.fullmatch(lines[first]):
+        raise DataError(
+            t(
+                "{file}: line {line} is Excel's “{mark}” and no header. Remove that line.",
+                file=file.path,
+                line=first + 1,
+                mark=mark[1],
+            )
+        )
     best: tuple[int, int, Layout] | None = None
     for delimiter in (source.delimiter,) if source.delimiter else DELIMITERS:
         cells = _cells(lines[first:], delimiter, source, file)
         score = len(header.match(contract, cells)), len(cells)
         if best is None or score > best[:2]:
-            best = *score, Layout(tuple(cells), delimiter, orderly=first == 0)
+            # below a header of several lines DuckDB 2.0 reads nothing and says nothing
+            one = not any(end in cell for cell in cells for end in "\r\n")
+            best = *score, Layout(tuple(cells), delimiter, orderly=first == 0 and one)
     assert best is not None
     layout = best[2]
     return Layout(columns_of(layout.columns, str(file.path), RESERVED), layout.delimiter, layout.orderly)
