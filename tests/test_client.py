@@ -8,11 +8,13 @@ import json
 import threading
 import time
 import traceback
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import relevo
@@ -95,13 +97,20 @@ def test_values_of_python_and_numpy_are_sent_as_json(running: Service) -> None:
     with Client(running.url) as client:
         assert client.predict(row).probability == same
     with answering(lambda _: reply(200, ANSWER)) as server, Client(server.url) as client:
-        client.predict({"a": np.float64(1.5), "b": np.int64(2)})
-    assert json.loads(server.asked[0].body) == {"a": 1.5, "b": 2}
+        client.predict({"a": np.float64(1.5), "b": np.int64(2), "c": Decimal("2.5")})
+        client.predict({"a": pd.Timestamp("2020-01-01T10:00"), "b": pd.NaT, "c": date(2020, 1, 2)})
+    assert [json.loads(one.body) for one in server.asked] == [
+        {"a": 1.5, "b": 2, "c": 2.5},
+        {"a": "2020-01-01T10:00:00", "b": None, "c": "2020-01-02"},
+    ]
 
 
 def test_what_cannot_be_json_is_refused_before_it_is_sent(running: Service) -> None:
-    for error in both(running.url, lambda client: client.predict({"a": object()})):
-        assert isinstance(error, RequestError)
+    asked: list[tuple[Any, str]] = [({"a": object()}, "a"), ([GOOD, {"b": {1, 2}}], "[1].b"), (None, "body")]
+    for rows, field in asked:
+        with Client(running.url) as client, pytest.raises(RequestError) as raised:
+            client.predict(rows)
+        assert [problem["field"] for problem in raised.value.problems] == [field]
 
 
 def test_a_refusal_carries_the_problem(running: Service) -> None:

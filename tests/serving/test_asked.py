@@ -1,4 +1,4 @@
-"""What ``relevo.Client`` asks, a real service answers: each of its methods, once blocking and once not."""
+"""What a client asks, a real service answers: explanations, labels, recommendations and files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from relevo import AsyncClient, Client
-from relevo.client import Answer, Kept, Label
+from relevo.client import Kept, Label
 from relevo.errors import ServiceError
 from support import histories, service, small
 from support.service import GOOD
@@ -59,19 +59,6 @@ def asking(running: Service, kind: str) -> Ask:
     return blocking if kind == "blocking" else awaiting
 
 
-def test_a_row_and_a_list_are_answered(ask: Ask) -> None:
-    one = ask("predict", GOOD)
-    assert isinstance(one, Answer)
-    many = ask("predict", [GOOD, GOOD])
-    assert [answer.probability for answer in many] == [one.probability] * 2
-    assert len({one.id, *(answer.id for answer in many)}) == 3
-
-
-def test_what_is_refused_is_told(ask: Ask) -> None:
-    with pytest.raises(ServiceError, match="Emp-I"):
-        ask("predict", {name: value for name, value in GOOD.items() if name != "Emp-I"})
-
-
 def test_an_answer_is_explained(ask: Ask) -> None:
     explained = ask("explain", GOOD, log=False)
     assert explained.id == ""
@@ -87,11 +74,6 @@ def test_labels_are_given_back_as_they_are_kept(ask: Ask) -> None:
     assert [one.id for one in ask("label", given)] == [one.id for one in kept]
     with pytest.raises(ServiceError, match="outcome"):
         ask("label", [{"id": first.id, "outcome": "neither"}])
-
-
-def test_the_version_that_answers_is_told(ask: Ask) -> None:
-    assert ask("ready") is True
-    assert ask("model")["version"] == "1.0.0"
 
 
 def test_a_file_is_scored(ask: Ask, tmp_path: Path) -> None:
