@@ -129,6 +129,7 @@ def _champion(gate: Gate, paired: Paired | None) -> Reason:
         "worse": worse,
         "allowed": round(1 - gate.confidence, 12),
         "rarer": paired.rarer,
+        "groups": paired.groups,
     }
     passed = worse <= 1 - gate.confidence
     text = (
@@ -145,10 +146,18 @@ def _champion(gate: Gate, paired: Paired | None) -> Reason:
         )
     )
     if 0 < paired.rarer < ENOUGH:
-        caution = t(
-            "Only {rarer} rows of the rarer class are compared: a worse model passes more often than the {allowed}"
-            " say.",
-            **_shown(figures),
+        caution = (
+            t(
+                "Only {rarer} groups with rows of the rarer class are compared: a worse model passes more often than"
+                " the {allowed} say.",
+                **_shown(figures),
+            )
+            if paired.groups
+            else t(
+                "Only {rarer} rows of the rarer class are compared: a worse model passes more often than the {allowed}"
+                " say.",
+                **_shown(figures),
+            )
         )
         text = f"{text} {caution}"
     return Reason(check="champion", passed=passed, text=text, figures=figures)
