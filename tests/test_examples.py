@@ -95,6 +95,12 @@ def test_a_group_stays_together_and_rows_without_one_stand_alone(
     flights = {row[0]: row[2] for row in stores.flights(ROWS)}
     groups = [{flights[i] for i in read(lake, snapshot, part, definition).ids} for part in ("train", "test")]
     assert groups[0] & groups[1] == {None}
+    for part in ("train", "test"):
+        found = read(lake, snapshot, part, definition)
+        assert found.group is not None
+        named = [flights[i] or i for i in found.ids]
+        assert len(set(zip(named, found.group, strict=True))) == len(set(named)) == len(set(found.group))
+    assert read(lake, examples.make(small.definition(), lake, clean), "test").group is None
 
 
 def test_rows_without_an_outcome_are_no_examples(lake: Lake, clean: dict[str, Snapshot]) -> None:

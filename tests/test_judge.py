@@ -175,6 +175,16 @@ def test_too_few_rows_for_the_error_rate_are_told(rarer: int, told: bool) -> Non
     assert found.figures["rarer"] == rarer
 
 
+def test_too_few_groups_for_the_error_rate_are_told() -> None:
+    """However many rows they have."""
+    truth, group = np.arange(3000) < 1000, np.arange(3000) // 10
+    answers = np.where(truth, 0.9, 0.1)
+    against = paired(answers, 0.5, answers, 0.5, truth, "recall", group=group, resamples=50)
+    found = reason(judge(Gate(), "f1", measured(GOOD), BASELINES, against, []), "champion")
+    assert "Only 100 groups with rows of the rarer class are compared" in found.text
+    assert (found.figures["rarer"], found.figures["groups"]) == (100, 300)
+
+
 def test_the_gate_keeps_its_error_rate() -> None:
     """Of candidates that lie exactly the margin below the champion, about one in twenty passes."""
     rng = np.random.default_rng(1)

@@ -43,7 +43,10 @@ SCATTERED = 0.2
 
 @dataclass(frozen=True)
 class Examples:
-    """Examples in memory, n rows in order of time and id. Texts are lists; a masked value is null."""
+    """Examples in memory, n rows in order of time and id. Texts are lists; a masked value is null.
+
+    ``group`` is the number of each row's group, None where rows are not parted by groups.
+    """
 
     ids: Sequence[str]
     time: NDArray[np.datetime64]
@@ -51,6 +54,7 @@ class Examples:
     fold: NDArray[np.int64]
     features: tuple[Column, ...]
     columns: Mapping[str, Any]
+    group: NDArray[np.int64] | None = None
 
 
 def make(
@@ -213,9 +217,8 @@ def read(lake: Lake, snapshot: Snapshot, features: Sequence[Column], *, part: st
     try:
         lake.bind(connection, snapshot.table, as_="examples", version=snapshot.version)
         names = ", ".join(quote(column.name) for column in features)
-        query = (
-            f"select _id, _time, _fold, _target, {names} from examples where _part = ? order by _time, _id"
-        )
+        carried = "_id, _time, _group, _fold, _target"
+        query = f"select {carried}, {names} from examples where _part = ? order by _time, _id"
         found = connection.execute(query, [part]).fetchnumpy()
     finally:
         connection.close()
@@ -226,7 +229,19 @@ def read(lake: Lake, snapshot: Snapshot, features: Sequence[Column], *, part: st
         fold=np.asarray(np.ma.filled(found["_fold"], -1), np.int64),
         features=tuple(features),
         columns={column.name: found[column.name] for column in features},
+        group=numbered(found["_group"]),
     )
+
+
+def numbered(groups: Any) -> NDArray[np.int64] | None:
+    """Number the groups of rows; one without a group is one of its own. None where no row has one."""
+    there = ~np.ma.getmaskarray(groups)
+    if not there.any():
+        return None
+    names, of_row = np.unique(np.asarray(np.ma.getdata(groups)[there], str), return_inverse=True)
+    found = len(names) + np.arange(len(there))
+    found[there] = of_row
+    return found
 
 
 def digests_of(lake: Lake, snapshot: Snapshot, column: str, *, part: str) -> list[str]:

@@ -140,6 +140,7 @@ def _champion(gate: Gate, paired: Paired | None) -> Reason:
         "worse": worse,
         "allowed": allowed,
         "rarer": paired.rarer,
+        "groups": paired.groups,
     }
     passed = worse <= allowed
     shown = _shown(figures, "worse", "allowed")
@@ -157,10 +158,18 @@ def _champion(gate: Gate, paired: Paired | None) -> Reason:
         )
     )
     if 0 < paired.rarer < ENOUGH:
-        caution = t(
-            "Only {rarer} rows of the rarer class are compared: a worse model passes more often than the {allowed}"
-            " say.",
-            **shown,
+        caution = (
+            t(
+                "Only {rarer} groups with rows of the rarer class are compared: a worse model passes more often than"
+                " the {allowed} say.",
+                **shown,
+            )
+            if paired.groups
+            else t(
+                "Only {rarer} rows of the rarer class are compared: a worse model passes more often than the {allowed}"
+                " say.",
+                **shown,
+            )
         )
         text = f"{text} {caution}"
     return Reason(check="champion", passed=passed, text=text, figures=figures)

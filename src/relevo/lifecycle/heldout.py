@@ -156,6 +156,7 @@ def against_champion(walk: Walk, held: HeldOut) -> dict[str, Any] | None:
         held.threshold[:, known],
         target,
         walk.definition.project.metric,
+        group=None if held.rows.group is None else held.rows.group[known],
     )
     return {"version": version, "paired": paired.to_json(), "rows": len(target)}
 
