@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from relevo.lake import Lake
     from relevo.sql import Column
 
-VERSION = 3
+VERSION = 4
 """Raised when the same inputs would give other examples."""
 CARRIED = ("_id", "_time", "_group", "_part", "_fold", "_target", "_content", "_asked")
 """``_content`` is a digest of what the row says; ``_asked``, of what its request asks, is there for repeats only."""

@@ -33,9 +33,9 @@ class TrainingSet:
     """n training rows, in order of time where the split is by time.
 
     ``columns`` has a list of texts and None, or an array (masked where null), for each feature. ``fold``
-    is the fold that a row validates, or -1 for rows only ever learned from; where there are such rows, a
-    fold learns from what comes before it, less ``gap`` if ``time`` (datetime64[us]) is given, and
-    otherwise from all other folds.
+    is the fold that a row validates, or -1 for rows only ever learned from. Where ``time`` (datetime64[us])
+    is given or there are such rows, a fold learns from the folds before it, and with ``time`` only from rows
+    earlier than its own by more than ``gap``; otherwise from all other folds.
     """
 
     features: tuple[Column, ...]
@@ -78,7 +78,7 @@ class TrainingSet:
     @cached_property
     def folds(self) -> tuple[tuple[Numbers, Numbers], ...]:
         """Row numbers (learned from, validated) of each fold."""
-        forward = bool((self.fold == -1).any())
+        forward = self.time is not None or bool((self.fold == -1).any())
         found = []
         for number in np.unique(self.fold[self.fold >= 0]).tolist():
             validated = self.fold == number
