@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from relevo.train.data import TrainingSet
 
-VERSION = 3
+VERSION = 4
 """Raised when the same inputs would give another evaluation."""
 BINS = 10
 ALWAYS_YES = "always-yes"
