@@ -128,6 +128,13 @@ def test_every_metric_can_be_searched_for(rows: Callable[..., TrainingSet], metr
     assert 0.3 < found.score <= 1
 
 
+@pytest.mark.parametrize("metric", ["f1", "accuracy", "pr_auc", "roc_auc"])
+def test_large_margins_keep_their_order(metric: str) -> None:
+    """A sigmoid would make one of them all."""
+    margin = np.array([38.0, 40, 42, 44, 46, 48, 50, 52])
+    assert tuning.score(margin, np.arange(8) >= 4, metric)[0] == 1
+
+
 @pytest.mark.parametrize("metric", ["brier", "log_loss"])
 def test_a_loss_is_negated(rows: Callable[..., TrainingSet], metric: str) -> None:
     """More is better everywhere, so that the gap has one meaning."""
