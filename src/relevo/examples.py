@@ -217,7 +217,8 @@ def read(lake: Lake, snapshot: Snapshot, features: Sequence[Column], *, part: st
     try:
         lake.bind(connection, snapshot.table, as_="examples", version=snapshot.version)
         columns = [row[0] for row in connection.execute("describe examples").fetchall()]
-        known = "_known" if "_known" in columns else "null::timestamp as _known"  # an earlier release left it out
+        # An earlier release did not keep when outcomes became known.
+        known = "_known" if "_known" in columns else "null::timestamp as _known"
         names = ", ".join(quote(column.name) for column in features)
         query = f"""select _id, _time, {known}, _fold, _target, {names} from examples
             where _part = ? order by _time, _id"""

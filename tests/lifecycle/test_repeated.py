@@ -172,7 +172,9 @@ def test_the_best_of_the_other_folds_answers(tmp_path: Path, workspace: Workspac
 def test_costs_decide_out_of_fold_as_they_do_in_the_package(tmp_path: Path, workspace: Workspace) -> None:
     """The threshold that was best for F1 in some folds has no part in it, nor in the reference."""
     costs = Costs(false_positive=1, false_negative=19)
-    definition = songs(tmp_path, write(tmp_path / "songs.csv"), decision=costs, gate=Gate(beats_baselines=False))
+    definition = songs(
+        tmp_path, write(tmp_path / "songs.csv"), decision=costs, gate=Gate(beats_baselines=False)
+    )
     ended = run(definition, workspace)
     assert ended.status == "released", ended.message
     found = record(workspace, ended)

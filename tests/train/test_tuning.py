@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -54,6 +54,9 @@ def test_other_spellings_are_known() -> None:
         (lightgbm(subsample=0.5, bagging_fraction=0.6), "subsample is given twice"),
         (lightgbm(num_leaves=(9, 4)), "is not a range"),
         (lightgbm(num_leaves=[]), "no value to choose from"),
+        (lightgbm(learning_rate=(0.1, float("inf"))), "is not a range"),
+        (lightgbm(boosting_type=cast("Any", ("gbdt", "dart"))), r"\('gbdt', 'dart'\) is not a range"),
+        (lightgbm(num_leaves=cast("Any", (9,))), "is not a range"),
     ],
 )
 def test_a_wrong_setting_is_named(candidate: Candidate, problem: str) -> None:

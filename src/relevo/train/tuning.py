@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from relevo import stats
+from relevo.candidates import is_range
 from relevo.errors import TrainingError
 from relevo.extras import need
 from relevo.gate import LOWER_IS_BETTER, METRICS
@@ -276,7 +277,7 @@ def _check_range(candidate: str, name: str, value: Setting) -> None:
         raise TrainingError(
             t("{candidate}: {setting} has no value to choose from.", candidate=candidate, setting=name)
         )
-    if isinstance(value, tuple) and not (len(value) == 2 and value[0] < value[1]):  # noqa: PLR2004 - low, high
+    if isinstance(value, tuple) and not is_range(value):
         raise TrainingError(
             t(
                 "{candidate}: {setting}={found} is not a range. Write (low, high), or a list to choose from.",
