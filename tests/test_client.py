@@ -17,7 +17,7 @@ import pytest
 
 import relevo
 from relevo import AsyncClient, Client, backoff
-from relevo.client import Answer, Label, Recommended
+from relevo.client import Answer, Kept, Label, Recommended
 from relevo.errors import RequestError, ServiceError
 from support import service
 from support.loopback import Asked, answering, held_port, reply
@@ -148,16 +148,23 @@ def test_an_explanation_is_asked_for_and_kept() -> None:
 def test_labels_are_sent_by_id() -> None:
     at = datetime(2026, 1, 2, 3, tzinfo=UTC)
     given = [Label("i", "late", at), Label("j", outcome=False), {"id": "k", "outcome": "late"}]
-    with answering(lambda _: reply(202, b"")) as server:
-        errors = both(server.url, lambda client: client.label(given))
-    assert all(isinstance(error, ServiceError) for error in errors)  # an account of them is expected
+    shown: dict[str, Any] = {
+        "id": "d",
+        "received_at": "2026-01-02T03:00:01.000000+00:00",
+        "outcome": True,
+        "label": "late",
+    }
+    with answering(lambda _: reply(200, [shown] * 3)) as server:
+        assert both(server.url, lambda client: client.label(given)) == [[Kept(**shown)] * 3] * 2
     assert json.loads(server.asked[0].body) == [
         {"id": "i", "outcome": "late", "at": "2026-01-02T03:00:00+00:00"},
         {"id": "j", "outcome": False},
         {"id": "k", "outcome": "late"},
     ]
-    with answering(lambda _: reply(200, {"accepted": 3})) as server:
-        assert both(server.url, lambda client: client.label(given)) == [{"accepted": 3}] * 2
+    for odd in (reply(202, b""), reply(200, {"accepted": 3}), reply(200, [shown] * 2)):
+        with answering(answers_in_turn(odd, odd)) as server:
+            errors = both(server.url, lambda client: client.label(given))
+        assert all(isinstance(error, ServiceError) for error in errors)  # an account of each is expected
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import orjson
 
 from relevo.client import answers
-from relevo.client.answers import Answer, Label, Recommended
+from relevo.client.answers import Answer, Kept, Label, Recommended
 from relevo.errors import RequestError
 from relevo.texts import t
 
@@ -60,11 +60,11 @@ def recommend(identity: object, k: int | None, *, repeat: bool) -> Call[list[Rec
     return Call("GET", path, answers.recommended, safe=repeat, query=query)
 
 
-def label(labels: Iterable[Label | Row]) -> Call[dict[str, Any]]:
+def label(labels: Iterable[Label | Row]) -> Call[list[Kept]]:
     """Tell outcomes; the service takes the same one twice as one."""
     given = [one.plain() if isinstance(one, Label) else dict(one) for one in labels]
     return Call(
-        "POST", "/v1/labels", answers.document, safe=True, body=_json(given), accepted=(200, 201, 202)
+        "POST", "/v1/labels", lambda found: answers.kept(found, len(given)), safe=True, body=_json(given)
     )
 
 
