@@ -8,16 +8,18 @@ import json
 import threading
 import time
 import traceback
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import relevo
 from relevo import AsyncClient, Client, backoff
-from relevo.client import Answer, Label, Recommended
+from relevo.client import Answer, Kept, Label, Recommended
 from relevo.errors import RequestError, ServiceError
 from support import service
 from support.loopback import Asked, answering, held_port, reply
@@ -95,13 +97,20 @@ def test_values_of_python_and_numpy_are_sent_as_json(running: Service) -> None:
     with Client(running.url) as client:
         assert client.predict(row).probability == same
     with answering(lambda _: reply(200, ANSWER)) as server, Client(server.url) as client:
-        client.predict({"a": np.float64(1.5), "b": np.int64(2)})
-    assert json.loads(server.asked[0].body) == {"a": 1.5, "b": 2}
+        client.predict({"a": np.float64(1.5), "b": np.int64(2), "c": Decimal("2.5")})
+        client.predict({"a": pd.Timestamp("2020-01-01T10:00"), "b": pd.NaT, "c": date(2020, 1, 2)})
+    assert [json.loads(one.body) for one in server.asked] == [
+        {"a": 1.5, "b": 2, "c": 2.5},
+        {"a": "2020-01-01T10:00:00", "b": None, "c": "2020-01-02"},
+    ]
 
 
 def test_what_cannot_be_json_is_refused_before_it_is_sent(running: Service) -> None:
-    for error in both(running.url, lambda client: client.predict({"a": object()})):
-        assert isinstance(error, RequestError)
+    asked: list[tuple[Any, str]] = [({"a": object()}, "a"), ([GOOD, {"b": {1, 2}}], "[1].b"), (None, "body")]
+    for rows, field in asked:
+        with Client(running.url) as client, pytest.raises(RequestError) as raised:
+            client.predict(rows)
+        assert [problem["field"] for problem in raised.value.problems] == [field]
 
 
 def test_a_refusal_carries_the_problem(running: Service) -> None:
@@ -148,16 +157,23 @@ def test_an_explanation_is_asked_for_and_kept() -> None:
 def test_labels_are_sent_by_id() -> None:
     at = datetime(2026, 1, 2, 3, tzinfo=UTC)
     given = [Label("i", "late", at), Label("j", outcome=False), {"id": "k", "outcome": "late"}]
-    with answering(lambda _: reply(202, b"")) as server:
-        errors = both(server.url, lambda client: client.label(given))
-    assert all(isinstance(error, ServiceError) for error in errors)  # an account of them is expected
+    shown: dict[str, Any] = {
+        "id": "d",
+        "received_at": "2026-01-02T03:00:01.000000+00:00",
+        "outcome": True,
+        "label": "late",
+    }
+    with answering(lambda _: reply(200, [shown] * 3)) as server:
+        assert both(server.url, lambda client: client.label(given)) == [[Kept(**shown)] * 3] * 2
     assert json.loads(server.asked[0].body) == [
         {"id": "i", "outcome": "late", "at": "2026-01-02T03:00:00+00:00"},
         {"id": "j", "outcome": False},
         {"id": "k", "outcome": "late"},
     ]
-    with answering(lambda _: reply(200, {"accepted": 3})) as server:
-        assert both(server.url, lambda client: client.label(given)) == [{"accepted": 3}] * 2
+    for odd in (reply(202, b""), reply(200, {"accepted": 3}), reply(200, [shown] * 2)):
+        with answering(answers_in_turn(odd, odd)) as server:
+            errors = both(server.url, lambda client: client.label(given))
+        assert all(isinstance(error, ServiceError) for error in errors)  # an account of each is expected
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from relevo import GroupSplit, StratifiedSplit, examples
 from relevo.errors import DataError
 from relevo.lake import Lake
+from relevo.lifecycle.walk import Walk
 from relevo.online import compile_tree
 from support import small, stores
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relevo.definition import Definition
-    from relevo.records import Snapshot
+    from relevo.records import Run, Snapshot
+    from relevo.workspace import Workspace
 
 ROWS = 600
 
@@ -57,6 +59,24 @@ def test_the_target_is_the_projects_expression(lake: Lake, clean: dict[str, Snap
         assert [late[identity] for identity in found.ids] == list(found.target)
 
 
+def test_folds_are_told_when_outcomes_became_known(lake: Lake, clean: dict[str, Snapshot]) -> None:
+    """Where the target says so; examples of an earlier release, which did not keep it, stay readable."""
+    definition = small.definition()
+    timed = definition.replace(target=replace(definition.project.target, known_at="departed_at"))
+    snapshot = examples.make(timed, lake, clean)
+    departed = {row[0]: row[6] for row in stores.flights(ROWS)}
+    part = read(lake, snapshot, "train")
+    assert part.known.tolist() == [departed[identity] for identity in part.ids]
+    learned = Walk(timed, cast("Workspace", None), cast("Run", None)).training_set(part)
+    assert learned.known is part.known
+    connection = lake.connect()
+    lake.bind(connection, snapshot.table, as_="made", version=snapshot.version)
+    older = connection.sql("select * exclude (_known) from made")
+    version = lake.replace(snapshot.table, older, transaction="older")
+    connection.close()
+    assert np.isnat(read(lake, replace(snapshot, version=version), "train").known).all()
+
+
 def test_the_features_are_those_of_the_online_path(lake: Lake, clean: dict[str, Snapshot]) -> None:
     snapshot = examples.make(small.definition(), lake, clean)
     online = compile_tree(small.definition().plan.tree)
@@ -95,6 +115,12 @@ def test_a_group_stays_together_and_rows_without_one_stand_alone(
     flights = {row[0]: row[2] for row in stores.flights(ROWS)}
     groups = [{flights[i] for i in read(lake, snapshot, part, definition).ids} for part in ("train", "test")]
     assert groups[0] & groups[1] == {None}
+    for part in ("train", "test"):
+        found = read(lake, snapshot, part, definition)
+        assert found.group is not None
+        named = [flights[i] or i for i in found.ids]
+        assert len(set(zip(named, found.group, strict=True))) == len(set(named)) == len(set(found.group))
+    assert read(lake, examples.make(small.definition(), lake, clean), "test").group is None
 
 
 def test_rows_without_an_outcome_are_no_examples(lake: Lake, clean: dict[str, Snapshot]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from relevo import clean, examples, history, ingest, leaks, load
 from relevo.errors import DataError
 from relevo.lake import Lake
+from relevo.sql import Column
 from support import shop
 
 if TYPE_CHECKING:
@@ -91,6 +94,13 @@ LEAKS = {
         ),
         "only with later data",
     ),
+    "rows that later data stamps anew": (
+        (
+            "select customer, max(recorded_at) as known_at, 1 as receipts, 2.0 as total, 3.0 as last_amount"
+            " from receipts group by customer"
+        ),
+        "only without later data",
+    ),
 }
 
 
@@ -110,6 +120,20 @@ def test_a_history_that_sees_the_future_is_refused(
     with pytest.raises(DataError, match=r"history\.sql sees the future") as refused:
         leaks.prove(definition, lake, tables, leaks.of_histories(definition, {}))
     assert named in str(refused.value)
+
+
+def test_the_row_that_is_told_is_one_of_what_is_told() -> None:
+    """Of rows with other values, not of one that is not there at all."""
+    query = leaks.Query("history.sql", "", ("key", "known"), "known", (Column("total", "double"),))
+    rows = (
+        "select key, timestamp '2024-01-01' as known, {}::double as total"
+        " from (select '{}' || i as key from range(5000) t(i) union all select 'old')"
+    )
+    with duckdb.connect() as connection:
+        connection.execute("create table whole as " + rows.format(5.0, "new"))
+        connection.execute("create temp table part as " + rows.format(1.0, "gone"))
+        with pytest.raises(DataError, match=r"another value of total.*for example key = old"):
+            leaks._compare(connection, query, "whole", datetime(2024, 2, 1))
 
 
 def test_examples_chosen_with_the_future_in_sight_are_refused(

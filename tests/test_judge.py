@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from relevo.evaluate import Evaluation, evaluate, paired
 from relevo.gate import Gate
 from relevo.judge import CaseResult, judge
+from relevo.stats import Interval
 
 if TYPE_CHECKING:
     from relevo.records import Reason, Verdict
@@ -81,11 +83,45 @@ def test_recall_is_not_compared_with_always_yes() -> None:
     assert reason(verdict, "baselines").figures["baseline"] == "tree"
 
 
+def test_recall_can_be_shown_where_most_rows_are_positive() -> None:
+    """There the majority, and the cut of a tree, name every row too."""
+    everything = measured(np.full(400, 0.6), 0.0)
+    baselines = {"majority": everything, "prior-random": measured(POOR, 0.3), "tree": everything}
+    found = reason(judge(Gate(), "recall", measured(GOOD, 0.6), baselines, None, []), "baselines")
+    assert found.passed
+    assert found.figures["baseline"] == "prior-random"
+
+
+def test_recall_passes_where_every_baseline_names_every_row() -> None:
+    everything = {"majority": measured(np.full(400, 0.6), 0.0)}
+    found = reason(judge(Gate(), "recall", measured(GOOD, 0.6), everything, None, []), "baselines")
+    assert found.passed
+    assert "names every row, and is not compared" in found.text
+    assert found.figures["baseline"] is None
+
+
+def test_a_model_that_names_every_row_is_no_better_than_always_yes() -> None:
+    found = reason(judge(Gate(), "recall", measured(GOOD, 0.0), BASELINES, None, []), "baselines")
+    assert not found.passed
+    assert found.figures["baseline"] == "always-yes"
+
+
 def test_an_undefined_metric_refuses() -> None:
     one_class = evaluate([0.1, 0.2], [False, False], 0.5, resamples=10)
     verdict = judge(Gate(minimum={"roc_auc": 0.6}), "roc_auc", one_class, {"tree": one_class}, None, [])
     assert not verdict.accepted
     assert "roc_auc is undefined" in reason(verdict, "minimum:roc_auc").text
+    assert "baseline tree with undefined" in reason(verdict, "baselines").text
+
+
+def test_what_is_compared_is_shown_apart() -> None:
+    nearly = measured(GOOD)
+    nearly = replace(nearly, metrics={**nearly.metrics, "f1": Interval(0.79996, 0.7, 0.9)})
+    baselines = {"tree": replace(nearly, metrics={**nearly.metrics, "f1": Interval(0.799961, 0.7, 0.9)})}
+    verdict = judge(Gate(minimum={"f1": 0.8}), "f1", nearly, baselines, None, [])
+    assert "f1 is 0.79996, below the 0.80000 required" in reason(verdict, "minimum:f1").text
+    assert "f1 is 0.799960, no better" in reason(verdict, "baselines").text
+    assert "with 0.799961." in reason(verdict, "baselines").text
 
 
 def test_worse_than_the_champion_refuses() -> None:
@@ -108,6 +144,26 @@ def test_a_doubtful_candidate_is_refused() -> None:
     assert not reason(verdict, "champion").passed
 
 
+@pytest.mark.parametrize("confidence", [0.8, 0.85, 0.9, 0.95, 0.99])
+@pytest.mark.parametrize("more", [0, 1])
+def test_the_risk_that_is_allowed_passes_and_no_more(confidence: float, more: int) -> None:
+    samples = np.where(np.arange(1000) < round(1000 * (1 - confidence)) + more, -1.0, 0.0)
+    against = replace(paired(GOOD, 0.5, GOOD, 0.5, TRUTH, "f1", resamples=10), samples=samples)
+    found = reason(
+        judge(Gate(confidence=confidence), "f1", measured(GOOD), BASELINES, against, []), "champion"
+    )
+    assert found.passed == (not more)
+    assert ("is too much" in found.text) == bool(more)
+
+
+def test_a_risk_just_above_what_is_allowed_is_shown_so() -> None:
+    samples = np.where(np.arange(10_000) < 502, -1.0, 0.0)
+    against = replace(paired(GOOD, 0.5, GOOD, 0.5, TRUTH, "f1", resamples=10), samples=samples)
+    found = reason(judge(Gate(), "f1", measured(GOOD), BASELINES, against, []), "champion")
+    assert "with probability 0.0502 it is worse" in found.text
+    assert "more than 0.0500 is too much" in found.text
+
+
 @pytest.mark.parametrize(("rarer", "told"), [(10, True), (199, True), (200, False)])
 def test_too_few_rows_for_the_error_rate_are_told(rarer: int, told: bool) -> None:
     truth = np.arange(6 * rarer) < rarer
@@ -117,6 +173,16 @@ def test_too_few_rows_for_the_error_rate_are_told(rarer: int, told: bool) -> Non
     assert found.passed
     assert (f"Only {rarer} rows of the rarer class are compared" in found.text) == told
     assert found.figures["rarer"] == rarer
+
+
+def test_too_few_groups_for_the_error_rate_are_told() -> None:
+    """However many rows they have."""
+    truth, group = np.arange(3000) < 1000, np.arange(3000) // 10
+    answers = np.where(truth, 0.9, 0.1)
+    against = paired(answers, 0.5, answers, 0.5, truth, "recall", group=group, resamples=50)
+    found = reason(judge(Gate(), "f1", measured(GOOD), BASELINES, against, []), "champion")
+    assert "Only 100 groups with rows of the rarer class are compared" in found.text
+    assert (found.figures["rarer"], found.figures["groups"]) == (100, 300)
 
 
 def test_the_gate_keeps_its_error_rate() -> None:

@@ -78,6 +78,20 @@ def test_one_moment_is_never_cut() -> None:
         assert len(set(found.fold[time == moment])) == 1
 
 
+def test_rows_that_share_the_earliest_moment_are_only_learned_from() -> None:
+    """Monthly snapshots, of which the first is nearly half: every fold still follows what it learns from."""
+    months = np.array(["2024-01-01", "2024-02-01", "2024-03-01", "2024-04-01"], "datetime64[us]")
+    found = by_time(TimeSplit("20d", folds=2), np.repeat(months, [500, 300, 300, 300]))
+    assert found.fold.tolist() == [-1] * 500 + [0] * 300 + [1] * 300 + [-1] * 300
+    assert found.part.tolist() == ["train"] * 1100 + ["test"] * 300
+
+
+def test_a_single_moment_before_the_test_part_is_refused() -> None:
+    months = np.array(["2024-01-01", "2024-02-01"], "datetime64[us]")
+    with pytest.raises(TrainingError, match="fold 0 has 0 rows"):
+        by_time(TimeSplit("20d", folds=2), np.repeat(months, [500, 300]))
+
+
 @pytest.mark.parametrize("test", ["100d", "400d"])
 def test_a_test_part_longer_than_the_data_is_refused(test: str) -> None:
     with pytest.raises(TrainingError, match="Shorten test"):

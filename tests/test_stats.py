@@ -195,3 +195,57 @@ def test_an_interval_leaves_out_what_is_undefined() -> None:
     assert found.low == pytest.approx(0.405)
     assert found.high == pytest.approx(0.595)
     assert math.isnan(stats.interval(0.5, np.array([np.nan])).low)
+
+
+def clustered(groups: int, size: int, seed: int = 0) -> tuple[Scored, NDArray[np.bool_], NDArray[np.int64]]:
+    """Groups whose rows share their score, and mostly their outcome."""
+    draw = np.random.default_rng(seed)
+    group = np.repeat(np.arange(groups), size)
+    health, error = draw.normal(size=(2, groups))
+    target = draw.random(len(group)) < 1 / (1 + np.exp(-1.5 * health[group]))
+    return Scored(1 / (1 + np.exp(-health - 1.5 * error))[group], 0.5), target, group
+
+
+def test_the_bootstrap_of_groups_is_that_of_whole_groups() -> None:
+    """Also where they are of different sizes, and their numbers have gaps."""
+    scored, y, group = clustered(60, 8)
+    kept = np.random.default_rng(3).random(len(y)) < 0.6
+    p, y, group = scored.probability[kept], y[kept], group[kept] * 7
+    cells = stats.resampled([Scored(p, 0.5)], y, seed=1, resamples=2000, group=group)[0]
+    draw = np.random.default_rng(2)
+    members = [np.flatnonzero(group == name) for name in np.unique(group)]
+    samples = [
+        np.concatenate([members[one] for one in draw.integers(0, len(members), len(members))])
+        for _ in range(600)
+    ]
+    rows = [stats.measures(Scored(p[at], 0.5), y[at]) for at in samples]
+    for name in METRICS:
+        plain = np.array([row[name] for row in rows])
+        assert cells[name].mean() == pytest.approx(plain.mean(), abs=4 * plain.std() / math.sqrt(600))
+        assert cells[name].std() == pytest.approx(plain.std(), rel=0.15)
+
+
+def test_groups_of_one_row_are_rows() -> None:
+    p, y = drawn(300)
+    plain, grouped = (
+        stats.resampled([Scored(p, 0.3)], y, seed=1, resamples=50, group=group)[0]
+        for group in (None, np.arange(300)[::-1])
+    )
+    for name in METRICS:
+        assert np.array_equal(plain[name], grouped[name])
+
+
+def test_intervals_of_grouped_rows_hold() -> None:
+    """Resampling rows they would hold ROC-AUC in three cases of five."""
+    true = 0.6675
+    whole, y, _ = clustered(200_000, 1, seed=99)
+    assert stats.measures(whole, y)["roc_auc"] == pytest.approx(true, abs=0.004)
+    held = {"rows": 0, "groups": 0}
+    for seed in range(100):
+        scored, y, group = clustered(100, 20, seed)
+        for name, of_row in (("rows", None), ("groups", group)):
+            found = stats.resampled([scored], y, seed=seed, resamples=300, group=of_row)[0]["roc_auc"]
+            low, high = np.quantile(found, [0.025, 0.975])
+            held[name] += low <= true <= high
+    assert held["rows"] < 75
+    assert held["groups"] >= 88

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +25,14 @@ PICKLES = (".joblib", ".pkl", ".pickle")
 Texts = Literal["mean", "code"]
 """How an estimator sees a text: the smoothed mean of the outcome, or the number of its level."""
 Setting = str | int | float | bool | None | tuple[float, float] | list[str | int | float | bool | None]
+
+
+def is_range(value: Setting) -> bool:
+    """Whether a setting is two finite numbers, the lower first, as a tuple has to be."""
+    if not isinstance(value, tuple) or len(value) != 2:  # noqa: PLR2004 - low, high
+        return False
+    numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in value)
+    return numbers and -inf < value[0] < value[1] < inf
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
+
+Best = TypeVar("Best")
+"""A threshold, or one for each of many rows."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,6 @@ Decision = BestThreshold | ExpectedF1 | TopK | Costs
 """How probabilities become decisions."""
 
 
-def fixed_threshold(decision: Decision, best: float) -> float:
+def fixed_threshold(decision: Decision, best: Best) -> float | Best:
     """The threshold by which one row is decided: what costs imply, or the one that was ``best`` in the folds."""
     return decision.threshold if isinstance(decision, Costs) else best

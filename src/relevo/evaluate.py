@@ -1,7 +1,8 @@
 """Evaluation on the held-out rows: every metric with its interval, trivial baselines, and the champion.
 
 Where rows are held out R times over, each time by another draw of the folds, probabilities have the shape
-(R, n), and a metric is the mean of its R values. Its interval comes from resampling rows and repeats.
+(R, n), and a metric is the mean of its R values. Its interval comes from resampling rows and repeats;
+where rows are parted by groups, from resampling groups, whose numbers ``group`` then has for each row.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from relevo.train.data import TrainingSet
 
-VERSION = 3
+VERSION = 4
 """Raised when the same inputs would give another evaluation."""
 BINS = 10
 ALWAYS_YES = "always-yes"
@@ -99,7 +100,8 @@ class Paired:
     """Challenger minus champion on the same rows, turned so that more is better.
 
     ``worse(margin)`` is the share of resamples in which the challenger is worse by more than ``margin``;
-    ``rarer`` of the rows are of the rarer class, 0 where that was not kept.
+    ``rarer`` of the rows are of the rarer class, 0 where that was not kept. Where the rows are of ``groups``
+    groups, ``rarer`` counts those that have a row of the class which fewer groups have; 0 where each row is its own.
     """
 
     metric: str
@@ -108,10 +110,12 @@ class Paired:
     difference: Interval
     samples: NDArray[np.float64]
     rarer: int = 0
+    groups: int = 0
 
     def worse(self, margin: float) -> float:
-        """P(challenger < champion - margin), from 0 to 1."""
-        return float(np.mean(self.samples < -margin))
+        """P(challenger < champion - margin), from 0 to 1, in resamples where it is defined; 1 when it is in none."""
+        known = self.samples[~np.isnan(self.samples)]
+        return float(np.mean(known < -margin)) if len(known) else 1.0
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -122,6 +126,7 @@ class Paired:
             "difference": _numbers(self.difference),
             "samples": [None if np.isnan(value) else value for value in self.samples.tolist()],
             "rarer": self.rarer,
+            "groups": self.groups,
         }
 
     @classmethod
@@ -137,6 +142,7 @@ def evaluate(
     threshold: ArrayLike,
     *,
     fold: NDArray[np.int64] | None = None,
+    group: NDArray[np.int64] | None = None,
     seed: int = 0,
     resamples: int = stats.RESAMPLES,
 ) -> Evaluation:
@@ -147,7 +153,8 @@ def evaluate(
     """
     models, truth = _checked(probability, target, threshold)
     values = [stats.measures(scored, truth) for scored in models]
-    samples = stats.over_repeats(stats.resampled(models, truth, seed=seed, resamples=resamples), seed=seed)
+    drawn = stats.resampled(models, truth, seed=seed, resamples=resamples, group=group)
+    samples = stats.over_repeats(drawn, seed=seed)
     scores, outcomes = np.concatenate([scored.probability for scored in models]), np.tile(truth, len(models))
     yes = np.concatenate([scored.probability >= scored.threshold for scored in models])
     counts = np.bincount(outcomes * 2 + yes, minlength=4).tolist()
@@ -192,6 +199,7 @@ def paired(
     target: ArrayLike,
     metric: str,
     *,
+    group: NDArray[np.int64] | None = None,
     seed: int = 0,
     resamples: int = stats.RESAMPLES,
 ) -> Paired:
@@ -205,7 +213,7 @@ def paired(
     before, after = (
         _mean([stats.measures(scored, truth) for scored in models], metric) for models in (old, new)
     )
-    both = stats.resampled([*old, *new], truth, seed=seed, resamples=resamples)
+    both = stats.resampled([*old, *new], truth, seed=seed, resamples=resamples, group=group)
     first = stats.over_repeats(both[: len(old)], seed=seed + 1)
     second = stats.over_repeats(both[len(old) :], seed=seed + 2)
     sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
@@ -216,8 +224,14 @@ def paired(
         challenger=after,
         difference=stats.interval(sign * (after - before), samples),
         samples=samples,
-        rarer=int(min(truth.sum(), (~truth).sum())),
+        rarer=min(_counted(truth, group), _counted(~truth, group)),
+        groups=0 if group is None else len(np.unique(group)),
     )
+
+
+def _counted(which: NDArray[np.bool_], group: NDArray[np.int64] | None) -> int:
+    """How many of the rows, or of their groups."""
+    return int(which.sum()) if group is None else len(np.unique(group[which]))
 
 
 @dataclass(frozen=True)
@@ -235,6 +249,7 @@ def baselines(
     target: ArrayLike,
     *,
     metric: str = "f1",
+    group: NDArray[np.int64] | None = None,
     seed: int = 0,
     resamples: int = stats.RESAMPLES,
 ) -> dict[str, Evaluation]:
@@ -255,7 +270,7 @@ def baselines(
         for name, (probability, cut) in _trivial(lesson, drawn[own], metric, seed).items():
             found[name][0][own], found[name][1][own] = probability, cut
     return {
-        name: evaluate(probability, truth, cut, seed=seed, resamples=resamples)
+        name: evaluate(probability, truth, cut, group=group, seed=seed, resamples=resamples)
         for name, (probability, cut) in found.items()
     }
 

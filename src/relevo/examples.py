@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from relevo.lake import Lake
     from relevo.sql import Column
 
-VERSION = 3
+VERSION = 4
 """Raised when the same inputs would give other examples."""
-CARRIED = ("_id", "_time", "_group", "_part", "_fold", "_target", "_content", "_asked")
+CARRIED = ("_id", "_time", "_group", "_known", "_part", "_fold", "_target", "_content", "_asked")
 """``_content`` is a digest of what the row says; ``_asked``, of what its request asks, is there for repeats only."""
 SEVERAL, SHARED = 100, 0.02
 """An entity's id has this many values at least, and this share of the rows have one that comes again."""
@@ -43,14 +43,20 @@ SCATTERED = 0.2
 
 @dataclass(frozen=True)
 class Examples:
-    """Examples in memory, n rows in order of time and id. Texts are lists; a masked value is null."""
+    """Examples in memory, n rows in order of time and id. Texts are lists; a masked value is null.
+
+    ``group`` is the number of each row's group, None where rows are not parted by groups. ``known`` is when each
+    outcome became known, NaT where nothing says so.
+    """
 
     ids: Sequence[str]
     time: NDArray[np.datetime64]
+    known: NDArray[np.datetime64]
     target: NDArray[np.bool_]
     fold: NDArray[np.int64]
     features: tuple[Column, ...]
     columns: Mapping[str, Any]
+    group: NDArray[np.int64] | None = None
 
 
 def make(
@@ -196,7 +202,7 @@ def _stream(definition: Definition, connection: DuckDBPyConnection) -> Any:
         f"""create temp view request as
         select {", ".join(quote(name) for name in names)},
                {", ".join(f"{quote(name)} as {copy}" for name, copy in zip(names, copies, strict=True))},
-               labelled._id, _time, _group, _part, _fold, _target, _content, _asked
+               labelled._id, _time, _group, _known, _part, _fold, _target, _content, _asked
         from labelled join assigned using (_id) join clean using (_id)"""
     )
     packed = ", ".join(f"{quote(name)} := {copy}" for name, copy in zip(names, copies, strict=True))
@@ -212,21 +218,36 @@ def read(lake: Lake, snapshot: Snapshot, features: Sequence[Column], *, part: st
     connection = lake.connect()
     try:
         lake.bind(connection, snapshot.table, as_="examples", version=snapshot.version)
+        columns = [row[0] for row in connection.execute("describe examples").fetchall()]
+        # An earlier release did not keep when outcomes became known.
+        known = "_known" if "_known" in columns else "null::timestamp as _known"
         names = ", ".join(quote(column.name) for column in features)
-        query = (
-            f"select _id, _time, _fold, _target, {names} from examples where _part = ? order by _time, _id"
-        )
+        carried = f"_id, _time, {known}, _group, _fold, _target"
+        query = f"select {carried}, {names} from examples where _part = ? order by _time, _id"
         found = connection.execute(query, [part]).fetchnumpy()
     finally:
         connection.close()
     return Examples(
         ids=_texts(found["_id"]),
         time=np.asarray(found["_time"], "datetime64[us]"),
+        known=_moments(found["_known"]),
         target=np.asarray(found["_target"], bool),
         fold=np.asarray(np.ma.filled(found["_fold"], -1), np.int64),
         features=tuple(features),
         columns={column.name: found[column.name] for column in features},
+        group=numbered(found["_group"]),
     )
+
+
+def numbered(groups: Any) -> NDArray[np.int64] | None:
+    """Number the groups of rows; one without a group is one of its own. None where no row has one."""
+    there = ~np.ma.getmaskarray(groups)
+    if not there.any():
+        return None
+    names, of_row = np.unique(np.asarray(np.ma.getdata(groups)[there], str), return_inverse=True)
+    found = len(names) + np.arange(len(there))
+    found[there] = of_row
+    return found
 
 
 def digests_of(lake: Lake, snapshot: Snapshot, column: str, *, part: str) -> list[str]:

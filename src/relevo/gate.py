@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 METRICS = ("f1", "precision", "recall", "pr_auc", "roc_auc", "brier", "log_loss", "accuracy")
 """What is measured on the held-out rows. Lower is better for ``brier`` and ``log_loss``."""
 LOWER_IS_BETTER = frozenset({"brier", "log_loss"})
+UNBOUNDED = frozenset({"log_loss"})
+"""Those that may exceed 1."""
 ENOUGH = 200
-"""Rows of the rarer class from which on the gate's error rate holds, within a few percent."""
+"""Rows of the rarer class, or groups with one, from which on the gate's error rate holds, within a few percent."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,13 @@ class Gate:
     rows, the probability that its metric is more than ``margin`` worse than the champion's is at most
     1 - ``confidence``. That is the error rate of the gate: how often it lets a model through that lies
     just ``margin`` below. It holds from ``ENOUGH`` rows of the rarer class on; of fewer a resample does not
-    show what they happen not to show, and more is let through (``benchmarks/gate.py``). Critical cases (the
+    show what they happen not to show, and more is let through (``benchmarks/gate.py``). With ``GroupSplit``
+    whole groups are resampled, and it is groups that count. Critical cases (the
     project's ``cases``) must all be right. ``beats_baselines`` asks for more than every trivial baseline
-    reaches on the project's metric.
+    reaches on the project's metric; for recall, than those that do not name every row.
+
+    A ``margin`` of .02 is much for a loss where positives are rare: the Brier score of knowing nothing is
+    p(1 - p), less than that at 2 %. Write a share of it (``docs/judging.md``).
 
     ``minimum_rows`` held-out rows and ``minimum_positives`` rows of the rarer class are the least that
     anything is concluded from, the comparison with the champion included. With 10 of the rarer class a recall

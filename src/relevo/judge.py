@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from relevo.evaluate import ALWAYS_YES
 from relevo.gate import ENOUGH, LOWER_IS_BETTER
 from relevo.records import Reason, Verdict
 from relevo.texts import t
@@ -17,6 +16,9 @@ if TYPE_CHECKING:
     from relevo.evaluate import Evaluation, Paired
     from relevo.gate import Gate
     from relevo.stats import Interval
+
+DECIMALS = 17
+"""With so many any two shares that differ look different."""
 
 
 @dataclass(frozen=True)
@@ -72,54 +74,63 @@ def _enough(gate: Gate, evaluation: Evaluation) -> Reason:
 
 def _minimum(name: str, least: float, evaluation: Evaluation) -> Reason:
     found = evaluation.metrics[name]
-    figures = {"metric": name, **_figures(found), "required": least}
+    figures = {"metric": name, **_figures(found), "required": float(least)}
+    shown = _shown(figures, "value", "required")
     if name in LOWER_IS_BETTER:
         passed = found.value <= least
         text = (
-            t("{metric} is {value}, at most {required} as required.", **_shown(figures))
+            t("{metric} is {value}, at most {required} as required.", **shown)
             if passed
-            else t("{metric} is {value}, above the {required} allowed.", **_shown(figures))
+            else t("{metric} is {value}, above the {required} allowed.", **shown)
         )
     else:
         passed = found.value >= least
         text = (
-            t("{metric} is {value}, at least {required} as required.", **_shown(figures))
+            t("{metric} is {value}, at least {required} as required.", **shown)
             if passed
-            else t("{metric} is {value}, below the {required} required.", **_shown(figures))
+            else t("{metric} is {value}, below the {required} required.", **shown)
         )
     return Reason(check=f"minimum:{name}", passed=passed, text=text, figures=figures)
 
 
 def _beats_baselines(metric: str, evaluation: Evaluation, baselines: Mapping[str, Evaluation]) -> Reason:
-    """Always-yes does not count for recall: its recall is 1 by construction, and no model can have more."""
+    """A recall of 1 by naming every row cannot be beaten: only a model that does the same is compared with it."""
     sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
+    all_count = metric != "recall" or _names_all(evaluation)
     rivals = {
         name: sign * found.metrics[metric].value
         for name, found in baselines.items()
-        if not (metric == "recall" and name == ALWAYS_YES)
+        if all_count or not _names_all(found)
     }
-    best = max(rivals, key=lambda name: -math.inf if math.isnan(rivals[name]) else rivals[name])
     found = evaluation.metrics[metric]
-    figures = {"metric": metric, **_figures(found), "baseline": best, "reached": sign * rivals[best]}
+    figures: dict[str, object] = {"metric": metric, **_figures(found), "baseline": None, "reached": None}
+    if not rivals:
+        text = t(
+            "{metric} is {value}; each trivial baseline names every row, and is not compared.",
+            **_shown(figures),
+        )
+        return Reason(check="baselines", passed=True, text=text, figures=figures)
+    best = max(rivals, key=lambda name: -math.inf if math.isnan(rivals[name]) else rivals[name])
+    figures |= {"baseline": best, "reached": _plain(sign * rivals[best])}
     passed = sign * found.value > rivals[best]
+    shown = _shown(figures, "value", "reached")
     text = (
-        t(
-            "{metric} is {value}, better than the best trivial baseline, {baseline}, with {reached}.",
-            **_shown(figures),
-        )
+        t("{metric} is {value}, better than the best trivial baseline, {baseline}, with {reached}.", **shown)
         if passed
-        else t(
-            "{metric} is {value}, no better than the trivial baseline {baseline} with {reached}.",
-            **_shown(figures),
-        )
+        else t("{metric} is {value}, no better than the trivial baseline {baseline} with {reached}.", **shown)
     )
     return Reason(check="baselines", passed=passed, text=text, figures=figures)
+
+
+def _names_all(evaluation: Evaluation) -> bool:
+    """Whether every row is answered yes."""
+    return evaluation.confusion["tn"] + evaluation.confusion["fn"] == 0
 
 
 def _champion(gate: Gate, paired: Paired | None) -> Reason:
     if paired is None:
         return Reason(check="champion", passed=True, text=t("There is no champion yet to compare with."))
-    worse = paired.worse(gate.margin)
+    worse, allowed = paired.worse(gate.margin), round(1 - gate.confidence, 12)
     figures = {
         "metric": paired.metric,
         "champion": paired.champion,
@@ -127,28 +138,38 @@ def _champion(gate: Gate, paired: Paired | None) -> Reason:
         **{f"difference_{name}": value for name, value in _figures(paired.difference).items()},
         "margin": gate.margin,
         "worse": worse,
-        "allowed": round(1 - gate.confidence, 12),
+        "allowed": allowed,
         "rarer": paired.rarer,
+        "groups": paired.groups,
     }
-    passed = worse <= 1 - gate.confidence
+    passed = worse <= allowed
+    shown = _shown(figures, "worse", "allowed")
     text = (
         t(
             "On the same rows {metric} is {challenger}, the champion's {champion}; with probability {worse} it is worse"
             " by more than {margin}, at most {allowed} as required.",
-            **_shown(figures),
+            **shown,
         )
         if passed
         else t(
             "On the same rows {metric} is {challenger}, the champion's {champion}; with probability {worse} it is worse"
             " by more than {margin}, and more than {allowed} is too much.",
-            **_shown(figures),
+            **shown,
         )
     )
     if 0 < paired.rarer < ENOUGH:
-        caution = t(
-            "Only {rarer} rows of the rarer class are compared: a worse model passes more often than the {allowed}"
-            " say.",
-            **_shown(figures),
+        caution = (
+            t(
+                "Only {rarer} groups with rows of the rarer class are compared: a worse model passes more often than"
+                " the {allowed} say.",
+                **shown,
+            )
+            if paired.groups
+            else t(
+                "Only {rarer} rows of the rarer class are compared: a worse model passes more often than the {allowed}"
+                " say.",
+                **shown,
+            )
         )
         text = f"{text} {caution}"
     return Reason(check="champion", passed=passed, text=text, figures=figures)
@@ -170,10 +191,23 @@ def _case(case: CaseResult) -> Reason:
 
 
 def _figures(found: Interval) -> dict[str, float | None]:
-    """Plain numbers; NaN, which JSON lacks, is null."""
-    return {name: None if math.isnan(value) else value for name, value in vars(found).items()}
+    return {name: _plain(value) for name, value in vars(found).items()}
 
 
-def _shown(figures: Mapping[str, object]) -> dict[str, object]:
-    shown = {name: f"{value:.3f}" if isinstance(value, float) else value for name, value in figures.items()}
-    return {name: t("undefined") if value is None else value for name, value in shown.items()}
+def _plain(value: float) -> float | None:
+    """A plain number; NaN, which JSON lacks, is null."""
+    return None if math.isnan(value) else value
+
+
+def _shown(figures: Mapping[str, object], *compared: str) -> dict[str, object]:
+    """Texts of the figures: three decimals, and as many more as tell those that are ``compared`` apart."""
+    apart = {value for name in compared if isinstance(value := figures[name], float)}
+    enough = (n for n in range(3, DECIMALS) if len({f"{value:.{n}f}" for value in apart}) == len(apart))
+    digits = dict.fromkeys(compared, next(enough, DECIMALS))
+    return {name: _text(value, digits.get(name, 3)) for name, value in figures.items()}
+
+
+def _text(value: object, digits: int) -> object:
+    if value is None:
+        return t("undefined")
+    return f"{value:.{digits}f}" if isinstance(value, float) else value

@@ -173,18 +173,18 @@ def _compare(connection: DuckDBPyConnection, query: Query, whole: str, cut: date
         time = quote(query.times)
         both = f"select {time} from {whole} intersect select {time} from temp.part"
         known += f" and coalesce(w.{time}, p.{time}) in ({both})"
-    absent = f"(w.{quote(query.known_at)} is null or p.{quote(query.known_at)} is null)"
-    differs = [f"(not {absent} and {_differs(column)})" for column in query.values]
-    counts = ", ".join(f"count(*) filter ({test})" for test in [absent, *differs])
-    keys = [f"coalesce(w.{quote(name)}, p.{quote(name)})" for name in query.key]
-    any_of = " or ".join([absent, *differs])
-    ((rows, *found, example),) = connection.execute(
-        f"""select count(*), {counts}, any_value([{", ".join(f"cast({key} as varchar)" for key in keys)}])
-            filter ({any_of})
+    later, earlier = (f"{side}.{quote(query.known_at)} is null" for side in "pw")
+    differs = [f"(not ({later} or {earlier}) and {_differs(column)})" for column in query.values]
+    counts = ", ".join(f"count(*) filter ({test})" for test in [later, earlier, *differs])
+    row = ", ".join(f"cast(coalesce(w.{quote(name)}, p.{quote(name)}) as varchar)" for name in query.key)
+    kinds = [later, earlier, " or ".join(differs) or "false"]
+    examples = ", ".join(f"any_value([{row}]) filter ({test})" for test in kinds)
+    ((rows, *found),) = connection.execute(
+        f"""select count(*), {counts}, {examples}
         from {whole} w full join temp.part p on {alike} where {known}"""
     ).fetchall()
-    if any(found):
-        raise DataError(_leak(query, found, example, cut))
+    if any(found[: -len(kinds)]):
+        raise DataError(_leak(query, found[: -len(kinds)], found[-len(kinds) :], cut))
     return int(rows)
 
 
@@ -197,27 +197,36 @@ def _differs(column: Column) -> str:
     return test
 
 
-def _leak(query: Query, found: Sequence[int], example: Sequence[str], cut: datetime) -> str:
-    absent, *differing = found
-    columns = [column.name for column, count in zip(query.values, differing, strict=True) if count]
-    row = ", ".join(f"{name} = {value}" for name, value in zip(query.key, example, strict=True))
-    what = (
-        t(
-            "{rows:,} rows that say they were known by {cut} are there only with later data",
-            rows=absent,
-            cut=cut,
-        )
-        if not columns
-        else t(
+def _leak(query: Query, counts: Sequence[int], examples: Sequence[Sequence[str]], cut: datetime) -> str:
+    """Tell one kind of leak: other values, else rows that later data brings, else rows that it takes away."""
+    later, earlier, *differing = counts
+    brought, taken, other = examples
+    if any(differing):
+        example = other
+        columns = [column.name for column, count in zip(query.values, differing, strict=True) if count]
+        what = t(
             "rows that say they were known by {cut} have another value of {columns} without later data",
             cut=cut,
             columns=", ".join(columns),
         )
-    )
+    elif later:
+        example = brought
+        what = t(
+            "{rows:,} rows that say they were known by {cut} are there only with later data",
+            rows=later,
+            cut=cut,
+        )
+    else:
+        example = taken
+        what = t(
+            "{rows:,} rows that say they were known by {cut} are there only without later data",
+            rows=earlier,
+            cut=cut,
+        )
     return t(
         "{file} sees the future: {what}, for example {row}. Use only rows known at the stamp, and stamp a row with the"
         " time from which all of it was known.",
         file=query.file,
         what=what,
-        row=row,
+        row=", ".join(f"{name} = {value}" for name, value in zip(query.key, example, strict=True)),
     )

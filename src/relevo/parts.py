@@ -124,9 +124,15 @@ def _by_time(split: TimeSplit, time: NDArray[np.datetime64], known: NDArray[np.d
 
 
 def _blocks(moments: NDArray[np.datetime64], folds: int) -> Numbers:
-    """Cut time in a first block, only ever learned from, and ``folds`` equal ones, never within one moment."""
+    """Cut time in a first block, only ever learned from, and ``folds`` equal ones, never within one moment.
+
+    However many rows share the earliest moment, they are in the first block.
+    """
     ordered = np.sort(moments)
-    start = FIRST_BLOCK * len(ordered)
+    earliest = int(np.searchsorted(ordered, ordered[0], side="right"))
+    if earliest == len(ordered):
+        return np.full(len(moments), -1, np.int64)
+    start = max(FIRST_BLOCK * len(ordered), earliest)
     places = start + (len(ordered) - start) * np.arange(folds) / folds
     cuts = ordered[places.astype(np.int64)]
     found: Numbers = np.searchsorted(cuts, moments, side="right").astype(np.int64) - 1
@@ -207,9 +213,8 @@ def _check_parts(parts: Parts, target: Flags, split: Split) -> None:
     fewer = t("Write fewer folds, or bring more rows.")
     for number in range(split.folds):
         _check_part(t("fold {number}", number=number), target[training & (parts.fold == number)], fewer)
-    first = training & (parts.fold == -1)
-    if first.any():
-        _check_part(t("first block of time"), target[first], fewer)
+    if isinstance(split, TimeSplit):
+        _check_part(t("first block of time"), target[training & (parts.fold == -1)], fewer)
 
 
 def _check_part(name: str, target: Flags, remedy: str) -> None:

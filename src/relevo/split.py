@@ -18,7 +18,8 @@ class TimeSplit:
     """The newest ``test`` of the event time judges; folds are consecutive blocks that follow what they learn from.
 
     ``gap`` is left out between what is learned from and what judges, for outcomes known late. Where the
-    target has ``known_at``, rows whose outcome became known only after the test part begins are left out too.
+    target has ``known_at``, rows whose outcome became known only after the test part begins are left out too,
+    and no fold learns from those whose outcome became known only after the fold begins.
     """
 
     test: str = "60d"

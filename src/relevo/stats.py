@@ -3,6 +3,8 @@
 Rows with the same score and outcome are one *cell*, and a bootstrap resample of the rows is a
 multinomial draw of cell counts; every metric is then a sum or a cumulative sum over cells, for many
 resamples at once (Efron & Tibshirani 1993, *An Introduction to the Bootstrap*, chapters 6 and 13).
+Rows of one group (a patient's, say) are not independent: then whole groups are drawn, as many as there are, and the
+cell counts are theirs (Davison & Hinkley 1997, *Bootstrap Methods and their Application*, section 3.8).
 
 A million rows are too many cells, so neighbouring scores are put together between *cuts*: scores of rows of either
 class, as many of each. Rows of the rarer class, on which the areas depend, are so kept apart unless they outnumber the
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -65,6 +67,8 @@ class _Cells:
     sums: Floats
     """(C, 1 + 4 models): mean in the cell of the outcome, then yes, right yes, Brier and log loss."""
     positive: Flags
+    of_row: Numbers
+    """The cell of each row."""
 
 
 def measures(scored: Scored, target: Flags) -> dict[str, float]:
@@ -73,16 +77,24 @@ def measures(scored: Scored, target: Flags) -> dict[str, float]:
 
 
 def resampled(
-    models: Sequence[Scored], target: Flags, *, seed: int, resamples: int = RESAMPLES
+    models: Sequence[Scored],
+    target: Flags,
+    *,
+    seed: int,
+    resamples: int = RESAMPLES,
+    group: Numbers | None = None,
 ) -> list[dict[str, Floats]]:
-    """Bootstrap each metric, (resamples,) values for each model; resample i is the same rows for all models."""
+    """Bootstrap each metric, (resamples,) values for each model; resample i is the same rows for all models.
+
+    With ``group``, the number of the group of each row, whole groups are drawn.
+    """
     rows = len(target)
     cells = _few_cells(models, target)
-    share = cells.count / rows
+    draws = _by_row(cells) if group is None else _by_group(cells, group)
     generator = np.random.default_rng(seed)
-    step = max(1, BLOCK // len(share))
+    step = max(1, BLOCK // draws.held)
     blocks = [
-        _metrics(cells, generator.multinomial(rows, share, size=min(step, resamples - start)))
+        _metrics(cells, draws.weights(generator, min(step, resamples - start)))
         for start in range(0, resamples, step)
     ]
     found = [
@@ -92,6 +104,40 @@ def resampled(
     if rows > CELLS * len(models):
         _centre(found, _values(cells), [measures(model, target) for model in models])
     return found
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """How cell counts are drawn: ``weights(generator, B)`` is (B, C); ``held`` numbers are held for each resample."""
+
+    held: int
+    weights: Callable[[np.random.Generator, int], Numbers]
+
+
+def _by_row(cells: _Cells) -> _Draws:
+    rows = int(cells.count.sum())
+    return _Draws(
+        len(cells.count), lambda generator, size: generator.multinomial(rows, cells.count / rows, size=size)
+    )
+
+
+def _by_group(cells: _Cells, group: Numbers) -> _Draws:
+    """What a resample has of a cell are, of each group, its rows there as often as the group was drawn."""
+    names, of_row = np.unique(group, return_inverse=True)
+    groups = len(names)
+    if groups == len(group):
+        return _by_row(cells)
+    pair, count = np.unique(cells.of_row * groups + of_row, return_counts=True)
+    cell, member = np.divmod(pair, groups)
+    starts = np.flatnonzero(np.diff(cell, prepend=-1))
+
+    def weights(generator: np.random.Generator, size: int) -> Numbers:
+        drawn = generator.integers(groups, size=(size, groups)) + groups * np.arange(size)[:, None]
+        often = np.bincount(drawn.ravel(), minlength=size * groups).reshape(size, groups)
+        found: Numbers = np.add.reduceat(often[:, member] * count, starts, axis=1)
+        return found
+
+    return _Draws(max(len(pair), groups), weights)
 
 
 def _centre(
@@ -158,7 +204,7 @@ def _cells(models: Sequence[Scored], target: Flags, cuts: int) -> _Cells:
         loss = -np.where(target, np.log(clipped), np.log1p(-clipped))
         columns += [yes.astype(np.float64), (yes & target).astype(np.float64), (p - target) ** 2, loss]
     sums = np.stack([np.bincount(of_row, weights=column) for column in columns], axis=1) / count[:, None]
-    return _Cells(count, [place[first] for place in places], sums, target[first])
+    return _Cells(count, [place[first] for place in places], sums, target[first], of_row)
 
 
 def _places(probability: Floats, target: Flags, cuts: int) -> Numbers:

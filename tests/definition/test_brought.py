@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from sklearn.ensemble import RandomForestClassifier
@@ -78,6 +78,12 @@ def fails() -> Any:
         (estimator(fails), "make() fails: RuntimeError: no such thing"),
         (estimator(LogisticRegression, {"c": (0.1, 1.0)}), "has no setting “c”"),
         (estimator(pipeline, {"logistic__C": 1.0}), "Did you mean “logisticregression__C”?"),
+        (
+            estimator(RandomForestClassifier, cast("Any", {"criterion": ("gini", "entropy")})),
+            "Write (low, high), or a list",
+        ),
+        (estimator(RandomForestClassifier, {"max_depth": (9, 3)}), "max_depth=(9, 3) is not a range"),
+        (estimator(RandomForestClassifier, {"max_depth": []}), "“max_depth” has no value to choose from"),
         (estimator(lambda: RandomForestClassifier), "no estimator"),
         (estimator(lambda: make_pipeline(FunctionTransformer(), OneHotEncoder())), "is no classifier"),
         (estimator(pipeline, text="words"), "text='words' is unknown"),  # type: ignore[arg-type]

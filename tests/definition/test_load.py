@@ -169,6 +169,37 @@ SPOILED = [
 ]
 
 
+GATES = [
+    *(("confidence", value, "0.95") for value in ("95", "0", "1", "-0.5", 'float("nan")')),
+    *(("margin", value, "0.02") for value in ("-0.01", "2", 'float("inf")', 'float("nan")')),
+    *(("minimum", value, "share") for value in ('{"f1": 60}', '{"brier": -0.1}', '{"f1": float("nan")}')),
+    *(("minimum", value, "finite") for value in ('{"log_loss": -1}', '{"log_loss": float("inf")}')),
+    *(("minimum_rows", value, "one row") for value in ("0", "-50", 'float("nan")')),
+    ("minimum_positives", "0", "one row"),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "told"), GATES)
+def test_a_gate_that_says_nothing_is_refused(folder: Path, field: str, value: str, told: str) -> None:
+    """None could pass it, or every model could."""
+    change(folder, "project.py", 'Gate(minimum={"roc_auc": 0.6})', f"Gate({field}={value})")
+    (found,) = mistakes(folder)
+    assert found.field.startswith(f"Gate.{field}")
+    assert told in f"{found.problem} {found.remedy}"
+
+
+def test_a_gate_at_its_ends_is_taken(folder: Path) -> None:
+    gate = 'Gate(minimum={"roc_auc": 1, "brier": 0, "log_loss": 2.5}, margin=0, minimum_rows=1, minimum_positives=1)'
+    change(folder, "project.py", 'Gate(minimum={"roc_auc": 0.6})', gate)
+    assert load(folder).project.gate.margin == 0
+
+
+def test_the_margin_of_a_loss_may_exceed_one(folder: Path) -> None:
+    change(folder, "project.py", 'Gate(minimum={"roc_auc": 0.6})', "Gate(margin=1.5)")
+    change(folder, "project.py", 'metric="f1"', 'metric="log_loss"')
+    assert load(folder).project.gate.margin == 1.5
+
+
 @pytest.mark.parametrize(("file", "before", "after", "where", "field", "told"), SPOILED)
 def test_a_mistake_is_named(
     folder: Path, file: str, before: str, after: str, where: str, field: str, told: str

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from relevo import (
+    Costs,
     Gate,
     RepeatedStratifiedSplit,
     StratifiedSplit,
     Target,
     Tuning,
     examples,
+    lifecycle,
     lightgbm,
     logistic,
     run,
@@ -165,6 +167,22 @@ def test_the_best_of_the_other_folds_answers(tmp_path: Path, workspace: Workspac
             rows = np.flatnonzero(held.fold[repeat] == fold)
             assert held.probability[repeat, rows].tolist() == [winner["probability"][repeat][r] for r in rows]
             assert set(held.threshold[repeat, rows]) == {winner["threshold"][repeat][fold]}
+
+
+def test_costs_decide_out_of_fold_as_they_do_in_the_package(tmp_path: Path, workspace: Workspace) -> None:
+    """The threshold that was best for F1 in some folds has no part in it, nor in the reference."""
+    costs = Costs(false_positive=1, false_negative=19)
+    definition = songs(
+        tmp_path, write(tmp_path / "songs.csv"), decision=costs, gate=Gate(beats_baselines=False)
+    )
+    ended = run(definition, workspace)
+    assert ended.status == "released", ended.message
+    found = record(workspace, ended)
+    assert np.unique(found["answers"]["threshold"]).tolist() == [costs.threshold]
+    yes = int((np.array(found["answers"]["probability"]) >= costs.threshold).sum())
+    assert found["evaluation"]["confusion"]["tp"] + found["evaluation"]["confusion"]["fp"] == yes
+    reference = lifecycle.reference(definition, workspace)
+    assert (reference.decision == (reference.probability >= costs.threshold)).all()
 
 
 def test_copies_stand_on_one_side(tmp_path: Path, workspace: Workspace) -> None:

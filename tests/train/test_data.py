@@ -37,6 +37,25 @@ def test_a_gap_is_kept_between_learned_and_validated(rows: Callable[..., Trainin
         assert validated.min() - learned.max() == 25
 
 
+def test_with_times_no_fold_learns_from_a_later_one(rows: Callable[..., TrainingSet]) -> None:
+    """Even where every row validates: the first fold has nothing to learn from then."""
+    data = rows(400, folds=3)
+    time = np.datetime64("2017-01-01", "us") + np.arange(400) * np.timedelta64(1, "h")
+    with pytest.raises(TrainingError, match="Fold 0 learns from 0 rows"):
+        _ = replace(data, time=time, fold=np.arange(400) // 134).folds
+
+
+def test_no_fold_learns_from_what_became_known_after_it_begins(rows: Callable[..., TrainingSet]) -> None:
+    """Outcomes known a day late are left out of the day before each fold; those without a moment stay."""
+    data = rows(400, folds=3)
+    time = np.datetime64("2017-01-01", "us") + np.arange(400) * np.timedelta64(1, "h")
+    late = replace(data, time=time, known=time + np.timedelta64(24, "h"))
+    for learned, validated in late.folds:
+        assert learned.tolist() == list(range(validated.min() - 24))
+    unsaid = replace(late, known=np.full(400, np.datetime64("NaT"), "datetime64[us]"))
+    assert all(learned.max() + 1 == validated.min() for learned, validated in unsaid.folds)
+
+
 def test_a_gap_that_leaves_nothing_is_refused(rows: Callable[..., TrainingSet]) -> None:
     time = np.datetime64("2017-01-01", "us") + np.arange(400) * np.timedelta64(1, "h")
     gapped = replace(rows(400, folds=3), time=time, gap=timedelta(days=90))

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -54,6 +54,9 @@ def test_other_spellings_are_known() -> None:
         (lightgbm(subsample=0.5, bagging_fraction=0.6), "subsample is given twice"),
         (lightgbm(num_leaves=(9, 4)), "is not a range"),
         (lightgbm(num_leaves=[]), "no value to choose from"),
+        (lightgbm(learning_rate=(0.1, float("inf"))), "is not a range"),
+        (lightgbm(boosting_type=cast("Any", ("gbdt", "dart"))), r"\('gbdt', 'dart'\) is not a range"),
+        (lightgbm(num_leaves=cast("Any", (9,))), "is not a range"),
     ],
 )
 def test_a_wrong_setting_is_named(candidate: Candidate, problem: str) -> None:
@@ -126,6 +129,13 @@ def test_margins_are_out_of_fold(rows: Callable[..., TrainingSet]) -> None:
 def test_every_metric_can_be_searched_for(rows: Callable[..., TrainingSet], metric: str) -> None:
     found, _ = search(rows(), logistic(), Tuning(trials=2), metric)
     assert 0.3 < found.score <= 1
+
+
+@pytest.mark.parametrize("metric", ["f1", "accuracy", "pr_auc", "roc_auc"])
+def test_large_margins_keep_their_order(metric: str) -> None:
+    """A sigmoid would make one of them all."""
+    margin = np.array([38.0, 40, 42, 44, 46, 48, 50, 52])
+    assert tuning.score(margin, np.arange(8) >= 4, metric)[0] == 1
 
 
 @pytest.mark.parametrize("metric", ["brier", "log_loss"])

@@ -74,7 +74,7 @@ def _show(found: list[Trend]) -> None:
     columns = (
         t("step"),
         t("runs"),
-        t("time"),
+        t("took"),
         "CPU",
         t("memory"),
         t("rows"),

@@ -8,8 +8,8 @@ from relevo.extras import need
 
 need("httpx", "client")
 
-from relevo.client.answers import Answer, Label, Recommended
+from relevo.client.answers import Answer, Kept, Label, Recommended
 from relevo.client.awaiting import AsyncClient
 from relevo.client.blocking import Client
 
-__all__ = ["Answer", "AsyncClient", "Client", "Label", "Recommended"]
+__all__ = ["Answer", "AsyncClient", "Client", "Kept", "Label", "Recommended"]

@@ -49,6 +49,16 @@ class Label:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A label as the service keeps it; ``id`` is the label's own, the same for the same one."""
+
+    id: str
+    received_at: str
+    outcome: bool
+    label: str
+
+
 class UnexpectedError(Exception):
     """An answer of success that is not what the service answers."""
 
@@ -72,6 +82,21 @@ def answers(found: Any, count: int, *, logged: bool = True) -> list[Answer]:
     if not isinstance(found, list) or len(found) != count:
         raise UnexpectedError
     return [answer(one, logged=logged) for one in found]
+
+
+def kept(found: Any, count: int) -> list[Kept]:
+    """Read a list of as many labels as were sent; raises ``UnexpectedError``."""
+    if not isinstance(found, list) or len(found) != count:
+        raise UnexpectedError
+    return [
+        Kept(
+            _get(one, "id", str),
+            _get(one, "received_at", str),
+            _get(one, "outcome", bool),
+            _get(one, "label", str),
+        )
+        for one in found
+    ]
 
 
 _TOLD = {"id", "probability", "decision", "label"}

@@ -16,7 +16,7 @@ from relevo.client.scoring import Scored
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
-    from relevo.client.answers import Answer, Label, Recommended
+    from relevo.client.answers import Answer, Kept, Label, Recommended
     from relevo.client.calls import Call, Row
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ class AsyncClient:
         """As ``Client.recommend``."""
         return await self._ask(calls.recommend(identity, k, repeat=self._settings.repeat))
 
-    async def label(self, labels: Iterable[Label | Mapping[str, Any]]) -> dict[str, Any]:
+    async def label(self, labels: Iterable[Label | Mapping[str, Any]]) -> list[Kept]:
         """As ``Client.label``."""
         return await self._ask(calls.label(labels))
 

@@ -15,7 +15,7 @@ from relevo.client.scoring import Scored
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from relevo.client.answers import Answer, Label, Recommended
+    from relevo.client.answers import Answer, Kept, Label, Recommended
     from relevo.client.calls import Call, Row
 
 T = TypeVar("T")
@@ -88,8 +88,8 @@ class Client:
         """Name the ``k`` likeliest items, as many as the project says by default."""
         return self._ask(calls.recommend(identity, k, repeat=self._settings.repeat))
 
-    def label(self, labels: Iterable[Label | Mapping[str, Any]]) -> dict[str, Any]:
-        """Tell what came of predictions; the same label twice counts once. Gives the service's own account."""
+    def label(self, labels: Iterable[Label | Mapping[str, Any]]) -> list[Kept]:
+        """Tell what came of predictions; the same label twice counts once. Gives each as it is kept."""
         return self._ask(calls.label(labels))
 
     def model(self) -> dict[str, Any]:

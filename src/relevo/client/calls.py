@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 import orjson
 
 from relevo.client import answers
-from relevo.client.answers import Answer, Label, Recommended
+from relevo.client.answers import Answer, Kept, Label, Recommended
 from relevo.errors import RequestError
 from relevo.texts import t
 
@@ -39,7 +41,11 @@ def predict(rows: Row | Sequence[Row], *, repeat: bool, explain: bool = False, l
     Only an explanation may be had without ``log``.
     """
     one = isinstance(rows, Mapping)
-    given: Any = rows if one else list(rows)
+    try:
+        given: Any = rows if one else list(rows)
+    except TypeError as error:
+        problem = t("it is neither a row nor a list of rows.")
+        raise RequestError([{"field": "body", "problem": problem}]) from error
 
     def read(found: Any) -> Answer | list[Answer]:
         if one:
@@ -60,11 +66,11 @@ def recommend(identity: object, k: int | None, *, repeat: bool) -> Call[list[Rec
     return Call("GET", path, answers.recommended, safe=repeat, query=query)
 
 
-def label(labels: Iterable[Label | Row]) -> Call[dict[str, Any]]:
+def label(labels: Iterable[Label | Row]) -> Call[list[Kept]]:
     """Tell outcomes; the service takes the same one twice as one."""
     given = [one.plain() if isinstance(one, Label) else dict(one) for one in labels]
     return Call(
-        "POST", "/v1/labels", answers.document, safe=True, body=_json(given), accepted=(200, 201, 202)
+        "POST", "/v1/labels", lambda found: answers.kept(found, len(given)), safe=True, body=_json(given)
     )
 
 
@@ -79,11 +85,34 @@ def ready() -> Call[bool]:
 
 
 def _json(value: Any) -> bytes:
-    """Write JSON: dates and times as ISO 8601, NumPy's numbers as numbers, NaN and infinities as null."""
+    """Write JSON: dates and times as ISO 8601, NumPy's and decimal numbers as numbers, NaN and infinities as null.
+
+    Raises ``RequestError`` naming the field, and the row of several, that is none of these.
+    """
     try:
-        return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+        return orjson.dumps(value, _plain, orjson.OPT_SERIALIZE_NUMPY)
     except TypeError as error:
-        said = str(error)
-        raise RequestError(
-            [{"field": "body", "problem": t("it cannot be JSON ({error}).", error=said)}]
-        ) from error
+        found = _culprit(value)
+        problem = t("it cannot be JSON ({error}).", error=error)
+        raise RequestError([{"field": found or "body", "problem": problem}]) from error
+
+
+def _plain(value: object) -> Any:
+    """What orjson does not know: subclasses of dates and times, as pandas has them, and decimal numbers."""
+    if isinstance(value, date):
+        return value.isoformat() if value == value else None  # noqa: PLR0124 - NaT is no time
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(type(value).__name__)
+
+
+def _culprit(value: Any) -> str:
+    """The first field that cannot be JSON, with its row in a list; empty when that cannot be said."""
+    rows = value if isinstance(value, list) else [value]
+    for number, row in enumerate(rows):
+        for name, one in row.items() if isinstance(row, Mapping) else ():
+            try:
+                orjson.dumps({name: one}, _plain, orjson.OPT_SERIALIZE_NUMPY)
+            except TypeError:
+                return f"[{number}].{name}" if isinstance(value, list) else str(name)
+    return ""

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from relevo import digest as digests
-from relevo.candidates import FILES, Given, Made
+from relevo.candidates import FILES, Given, Made, is_range
 from relevo.errors import Mistake
 from relevo.texts import t
 
@@ -116,7 +116,14 @@ def mistakes(candidate: Candidate, root: Path, file: str) -> list[Mistake]:
         return [Mistake(file, place, problem, t("Let the Pipeline end in a classifier."))]
     known = list(made.get_params(deep=True))
     found = []
-    for name in candidate.settings:
+    for name, value in candidate.settings.items():
+        if isinstance(value, list) and not value:
+            problem = t("“{name}” has no value to choose from.", name=name)
+            found.append(Mistake(file, place, problem, ""))
+        elif isinstance(value, tuple) and not is_range(value):
+            problem = t("{name}={value} is not a range.", name=name, value=value)
+            remedy = t("Write (low, high), or a list to choose from; what is fixed can stand in make().")
+            found.append(Mistake(file, place, problem, remedy))
         if name not in known:
             near = get_close_matches(name, known, n=1, cutoff=0.5)
             remedy = t("Did you mean “{near}”?", near=near[0]) if near else ""

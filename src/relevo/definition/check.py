@@ -12,7 +12,7 @@ from relevo.decisions import Costs, TopK
 from relevo.definition import brought
 from relevo.definition.near import near
 from relevo.errors import Mistake, ProjectError
-from relevo.gate import METRICS
+from relevo.gate import METRICS, UNBOUNDED
 from relevo.split import GroupSplit, RepeatedStratifiedSplit, TimeSplit, unexplained
 from relevo.texts import t
 
@@ -60,7 +60,7 @@ def shape(project: Project) -> list[Mistake]:
     if all(table.keys for table in project.tables):
         remedy = t("Add the table whose rows are learned from.")
         found.append(Mistake(FILE, "Project.tables", t("no table is without a key."), remedy))
-    found += _candidates(project) + _metrics(project)
+    found += _candidates(project) + _metrics(project) + _gate(project)
     if not 0 <= project.max_quarantined <= 1:
         problem = t("{value} is not a share between 0 and 1.", value=project.max_quarantined)
         found.append(Mistake(FILE, "Project.max_quarantined", problem, ""))
@@ -101,6 +101,32 @@ def _metrics(project: Project) -> list[Mistake]:
         for place, name in wanted
         if name not in METRICS
     ]
+
+
+def _gate(project: Project) -> list[Mistake]:
+    """Figures that every model would satisfy, or none."""
+    gate, found = project.gate, []
+    if not 0 < gate.confidence < 1:
+        found.append(_no_share("Gate.confidence", gate.confidence, 0.95))
+    bounds = [(f"Gate.minimum.{name}", name, least, 0.6) for name, least in gate.minimum.items()]
+    for place, metric, value, example in [("Gate.margin", project.metric, gate.margin, 0.02), *bounds]:
+        if metric not in UNBOUNDED and not 0 <= value <= 1:
+            found.append(_no_share(place, value, example))
+        elif not 0 <= value < math.inf:
+            problem = t("{value} is not a finite number from 0 on.", value=value)
+            found.append(Mistake(FILE, place, problem, ""))
+    for place, least in (
+        ("Gate.minimum_rows", gate.minimum_rows),
+        ("Gate.minimum_positives", gate.minimum_positives),
+    ):
+        if not 1 <= least < math.inf:
+            found.append(Mistake(FILE, place, t("at least one row is needed."), ""))
+    return found
+
+
+def _no_share(place: str, value: float, example: float) -> Mistake:
+    problem = t("{value} is not a share between 0 and 1.", value=value)
+    return Mistake(FILE, place, problem, t("Write a share such as {example}.", example=example))
 
 
 def _column(place: str, name: str, contract: Contract, kinds: tuple[str, ...] = ()) -> list[Mistake]:

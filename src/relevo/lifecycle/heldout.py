@@ -16,6 +16,7 @@ from relevo import batch, parts, validation
 from relevo import evaluate as evaluate_
 from relevo import examples as examples_
 from relevo import pack as pack_
+from relevo.decisions import fixed_threshold
 from relevo.encoding import encode_columns
 from relevo.errors import PackageError, RequestError
 from relevo.lifecycle import kept as kept_
@@ -99,15 +100,19 @@ def lessons(walk: Walk, held: HeldOut) -> list[evaluate_.Lesson]:
 
 
 def _chosen(walk: Walk, folds: Numbers) -> tuple[Floats, Floats]:
-    """In each fold, the answers of the candidate that was best on the others; the first listed wins a tie."""
+    """In each fold, the answers of the candidate that was best on the others; the first listed wins a tie.
+
+    They are decided as the package will: by what costs imply, or by the winner's own threshold.
+    """
     names = [candidate.name for candidate in walk.definition.project.candidates]
     every = [OutOfFold.from_json(walk.blob(walk.output(f"train:{name}")["out_of_fold"])) for name in names]
     best = np.argmax([one.penalised for one in every], axis=0)
     repeat = np.arange(len(folds))[:, None]
     winner = best[repeat, folds]
     probability = np.stack([one.probability for one in every])
-    threshold = np.stack([one.threshold for one in every])
-    return probability[winner, repeat, np.arange(folds.shape[1])], threshold[winner, repeat, folds]
+    best_cut = np.stack([one.threshold for one in every])[winner, repeat, folds]
+    threshold = np.broadcast_to(fixed_threshold(walk.definition.project.decision, best_cut), folds.shape)
+    return probability[winner, repeat, np.arange(folds.shape[1])], threshold
 
 
 def _draft(walk: Walk) -> ModelPackage:
@@ -156,6 +161,7 @@ def against_champion(walk: Walk, held: HeldOut) -> dict[str, Any] | None:
         held.threshold[:, known],
         target,
         walk.definition.project.metric,
+        group=None if held.rows.group is None else held.rows.group[known],
     )
     return {"version": version, "paired": paired.to_json(), "rows": len(target)}
 
@@ -176,7 +182,8 @@ def _champions(walk: Walk, champion: ModelPackage, held: HeldOut) -> tuple[Flags
     shape = (len(answered["probability"]), len(at))
     probability, threshold = np.full(shape, np.nan), np.full(shape, champion.threshold)
     probability[:, again] = np.array(answered["probability"])[:, at[again]]
-    threshold[:, again] = np.array(answered["threshold"])[:, at[again]]
+    if champion.manifest.decision["rule"] != "costs":  # which decide alike whatever a release before kept
+        threshold[:, again] = np.array(answered["threshold"])[:, at[again]]
     fresh = ~again & _unseen(walk, champion, held, examples if alike else None)
     if place and isinstance(walk.definition.project.split, RepeatedStratifiedSplit):
         fresh[:] = False  # both have answered out of fold: like is compared with like

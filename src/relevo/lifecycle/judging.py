@@ -35,10 +35,12 @@ SEED = 0
 def evaluate(walk: Walk) -> Outcome:
     """Judge the best candidate on the held-out rows, beside baselines and the champion."""
     fit, held, train = walk.best, heldout.held_out(walk), walk.part("train")
-    target = held.rows.target
-    found = evaluate_.evaluate(held.probability, target, held.threshold, fold=held.fold, seed=SEED)
+    target, group = held.rows.target, held.rows.group
+    found = evaluate_.evaluate(
+        held.probability, target, held.threshold, fold=held.fold, group=group, seed=SEED
+    )
     baselines = evaluate_.baselines(
-        heldout.lessons(walk, held), target, metric=walk.definition.project.metric, seed=SEED
+        heldout.lessons(walk, held), target, metric=walk.definition.project.metric, group=group, seed=SEED
     )
     record = {
         "candidate": fit.candidate,

@@ -89,9 +89,11 @@ def _read(walk: Walk, version: ModelVersion) -> Reference:
         content = examples_.digests_of(walk.workspace.lake, walk.examples, "_content", part=part)
         place = {digest: number for number, digest in enumerate(answers["content"])}
         at = [place[digest] for digest in content]
-        probability, threshold = (np.array(answers[key][0])[at] for key in ("probability", "threshold"))
+        probability = np.array(answers["probability"][0])[at]
     else:
         probability = package.score_matrix(encode_columns(package.manifest.encoders, rows.columns))
-        threshold = np.full(len(probability), package.threshold)
+    threshold = np.full(len(probability), package.threshold)
+    if answers and package.manifest.decision["rule"] != "costs":
+        threshold = np.array(answers["threshold"][0])[at]
     timed = walk.definition.examples.event_time is not None
     return Reference(probability, probability >= threshold, rows.target, rows.time if timed else None)

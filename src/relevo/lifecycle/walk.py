@@ -101,7 +101,7 @@ class Walk:
         return str(self.run.plan.get("window", ""))
 
     def training_set(self, part: examples_.Examples) -> TrainingSet:
-        """A part as the algorithms learn from it; with its times where the split is by time."""
+        """A part as the algorithms learn from it; with its times, and when outcomes were known, if split by time."""
         from relevo.train import TrainingSet
 
         split = self.definition.project.split
@@ -113,6 +113,7 @@ class Walk:
             part.fold,
             part.time if timed else None,
             durations.parse(split.gap) if isinstance(split, TimeSplit) else timedelta(0),
+            part.known if timed else None,
         )
 
     def requests(self, part: str) -> Iterator[list[dict[str, Any]]]:

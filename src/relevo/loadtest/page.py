@@ -129,7 +129,7 @@ def _facts(found: dict[str, Any]) -> str:
     rows = [
         (t("begun"), found["started_at"]),
         (t("asked"), f"POST {found['url']}{found['path']}"),
-        (t("time"), f"{found['seconds']:,.1f} s"),
+        (t("took"), f"{found['seconds']:,.1f} s"),
         (t("limits"), _limits(found["limits"])),
         (t("generator"), t("busy {busy:.0%} of a core", busy=found["generator"]["busy"])),
         (t("machine"), f"{machine['processor']}, {machine['cores']} CPU, {machine['memory_gib']} GiB"),

@@ -59,13 +59,14 @@ def compare(
     *,
     metric: str,
     margin: float,
+    group: NDArray[np.int64] | None = None,
 ) -> Trial | None:
     """Compare two versions' probabilities, each with its threshold, of the same rows by a paired bootstrap.
 
-    None with too few rows to conclude anything.
+    It draws whole groups where ``group`` has their numbers. None with too few rows to conclude anything.
     """
     rarer = int(min(target.sum(), (~target).sum()))
     if len(target) < FEWEST or rarer < RARER:
         return None
-    paired = evaluate_.paired(*before, *fresh, target, metric)
+    paired = evaluate_.paired(*before, *fresh, target, metric, group=group)
     return Trial(metric, paired.challenger, paired.champion, paired.worse(margin), len(target))

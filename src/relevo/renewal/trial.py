@@ -9,6 +9,7 @@ import numpy as np
 
 from relevo import batch, clock, durations, lifecycle, withheld
 from relevo import digest as digests
+from relevo import examples as examples_
 from relevo.lake import explained
 from relevo.lifecycle import kept
 from relevo.lifecycle.releasing import standing_versions
@@ -92,11 +93,13 @@ def _compared(
     answers = []
     target: NDArray[np.bool_] | None = None
     for package in packages:
-        found, target = _answers(definition, workspace, examples, package, packages, left_out)
+        found, target, group = _answers(definition, workspace, examples, package, packages, left_out)
         answers.append((found, package.threshold))
     assert target is not None
     wanted = definition.project.monitor
-    return fresh.compare(answers[0], answers[1], target, metric=wanted.metric, margin=wanted.loss)
+    return fresh.compare(
+        answers[0], answers[1], target, metric=wanted.metric, margin=wanted.loss, group=group
+    )
 
 
 def _answers(
@@ -106,10 +109,10 @@ def _answers(
     package: ModelPackage,
     packages: list[ModelPackage],
     left_out: Collection[str],
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64] | None]:
     """A package's probabilities of the rows that came after what all the packages were made from, and the outcomes.
 
-    Rows of the pieces that are ``left_out`` are not among them.
+    And the numbers of their groups, where rows have them. Rows of the pieces that are ``left_out`` are not among them.
     """
     lake = workspace.lake
     with explained(lake.root), lake.connect() as connection:
@@ -122,19 +125,20 @@ def _answers(
             fresh_rows.append(unseen(f"_learned_{place}"))
         fields = ", ".join(f"request.{quote(field)} as {quote(field)}" for field in package.request.names)
         connection.execute(
-            f"create temp table request as select {fields}, _time, _id, _target as _outcome from _examples e"
+            f"create temp table request as select {fields}, _time, _id, _group, _target as _outcome from _examples e"
             f" where {' and '.join(fresh_rows)} and not list_contains(?, split_part(_id, ':', 1)) order by _id",
             [sorted(left_out)],
         )
-        parts = list(batch.scored(connection, package, carry=["_outcome", "_id"]))
+        parts = list(batch.scored(connection, package, carry=["_outcome", "_id", "_group"]))
     if not parts:
-        return np.zeros(0), np.zeros(0, bool)
+        return np.zeros(0), np.zeros(0, bool), None
     order = np.argsort(
         np.concatenate([np.asarray(part.carried["_id"], str) for part in parts]), kind="stable"
     )
     probability = np.concatenate([part.probability for part in parts])
     target = np.concatenate([np.asarray(part.carried["_outcome"], bool) for part in parts])
-    return probability[order], target[order]
+    names = np.ma.concatenate([part.carried["_group"] for part in parts])  # type: ignore[no-untyped-call]
+    return probability[order], target[order], examples_.numbered(names[order])
 
 
 def _pieces(workspace: Workspace, package: ModelPackage) -> set[str]:

@@ -5,7 +5,7 @@ from relevo.train.fit import Fit
 from relevo.train.nested import OutOfFold, out_of_fold
 from relevo.train.training import native, train
 
-VERSION = 2
+VERSION = 3
 """Raised when the same inputs would give another fit."""
 
 __all__ = ["VERSION", "Fit", "OutOfFold", "TrainingSet", "native", "out_of_fold", "train"]

@@ -33,9 +33,10 @@ class TrainingSet:
     """n training rows, in order of time where the split is by time.
 
     ``columns`` has a list of texts and None, or an array (masked where null), for each feature. ``fold``
-    is the fold that a row validates, or -1 for rows only ever learned from; where there are such rows, a
-    fold learns from what comes before it, less ``gap`` if ``time`` (datetime64[us]) is given, and
-    otherwise from all other folds.
+    is the fold that a row validates, or -1 for rows only ever learned from. Where ``time`` (datetime64[us])
+    is given or there are such rows, a fold learns from the folds before it, and with ``time`` only from rows
+    earlier than its own by more than ``gap``, whose outcomes were known by then as far as ``known``
+    (datetime64[us], NaT where nothing says so) tells; otherwise from all other folds.
     """
 
     features: tuple[Column, ...]
@@ -44,6 +45,7 @@ class TrainingSet:
     fold: Numbers
     time: NDArray[np.datetime64] | None = None
     gap: timedelta = timedelta(0)
+    known: NDArray[np.datetime64] | None = None
 
     def __post_init__(self) -> None:
         if not self.features:
@@ -68,7 +70,8 @@ class TrainingSet:
         """Some of the rows, by number, with folds of their own, of shape (len(rows),)."""
         columns = {feature.name: taken(self.columns[feature.name], rows) for feature in self.features}
         time = None if self.time is None else self.time[rows]
-        return TrainingSet(self.features, columns, self.target[rows], fold, time, self.gap)
+        known = None if self.known is None else self.known[rows]
+        return TrainingSet(self.features, columns, self.target[rows], fold, time, self.gap, known)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,7 +81,7 @@ class TrainingSet:
     @cached_property
     def folds(self) -> tuple[tuple[Numbers, Numbers], ...]:
         """Row numbers (learned from, validated) of each fold."""
-        forward = bool((self.fold == -1).any())
+        forward = self.time is not None or bool((self.fold == -1).any())
         found = []
         for number in np.unique(self.fold[self.fold >= 0]).tolist():
             validated = self.fold == number
@@ -104,9 +107,9 @@ class TrainingSet:
     def _before(self, number: int, validated: Flags) -> Flags:
         if self.time is None:
             return self.fold < number
-        start = self.time[validated].min() - np.timedelta64(self.gap)
-        early: Flags = (self.fold < number) & (self.time < start)
-        return early
+        begins = self.time[validated].min()
+        early: Flags = (self.fold < number) & (self.time < begins - np.timedelta64(self.gap))
+        return early if self.known is None else early & ~(self.known >= begins)  # NaT is not later
 
     @cached_property
     def numbers(self) -> Matrix:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from relevo import stats
+from relevo.candidates import is_range
 from relevo.errors import TrainingError
 from relevo.extras import need
 from relevo.gate import LOWER_IS_BETTER, METRICS
@@ -191,9 +192,9 @@ def score(margin: Floats, target: Flags, metric: str) -> tuple[float, float]:
 def _at(margin: Floats, target: Flags, metric: str, cut: float) -> float:
     if metric in LOWER_IS_BETTER:
         return score(margin, target, metric)[0]
-    rank = calibration.probability(margin, 1.0, 0.0)
-    at = float(calibration.probability(np.array([cut]), 1.0, 0.0)[0])
-    return stats.measures(stats.Scored(rank, at), target)[metric]
+    levels, place = np.unique(margin, return_inverse=True)  # a sigmoid would make one of all large margins
+    at = int(np.searchsorted(levels, cut))
+    return stats.measures(stats.Scored(place / len(levels), at / len(levels)), target)[metric]
 
 
 def _validate(
@@ -276,7 +277,7 @@ def _check_range(candidate: str, name: str, value: Setting) -> None:
         raise TrainingError(
             t("{candidate}: {setting} has no value to choose from.", candidate=candidate, setting=name)
         )
-    if isinstance(value, tuple) and not (len(value) == 2 and value[0] < value[1]):  # noqa: PLR2004 - low, high
+    if isinstance(value, tuple) and not is_range(value):
         raise TrainingError(
             t(
                 "{candidate}: {setting}={found} is not a range. Write (low, high), or a list to choose from.",

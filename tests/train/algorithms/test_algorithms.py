@@ -11,6 +11,7 @@ import pytest
 from relevo.errors import ExtraMissingError, TrainingError
 from relevo.package.onnx_audit import audit
 from relevo.train import algorithms
+from relevo.train.data import finite
 from relevo.train.encoders import Sample
 
 if TYPE_CHECKING:
@@ -111,6 +112,33 @@ def test_infinities_are_answered(name: str, algorithm: ModuleType) -> None:
     found = answers(algorithm.to_onnx(native, WIDTH), matrix)
     assert np.isfinite(found).all()
     assert np.array_equal(found, algorithm.margin(native, matrix))
+
+
+@pytest.mark.parametrize("infinite", [np.inf, -np.inf])
+def test_one_infinity_learned_from_moves_no_model(infinite: float) -> None:
+    """It counts as the end of what else was learned from, for the logistic regression's means too."""
+    sample = drawn()
+    matrix = sample.matrix.copy()
+    matrix[0, 0] = infinite
+    plain, odd = (
+        import_module("relevo.train.algorithms.logistic").learn(
+            Sample(finite(found), sample.target), settings("logistic"), seed=0
+        )
+        for found in (sample.matrix, matrix)
+    )
+    asked = drawn(seed=1).matrix
+    assert np.abs(plain.margin(asked) - odd.margin(asked)).max() < 0.05
+    assert np.isfinite(odd.margin(finite(matrix))).all()
+
+
+def test_a_feature_of_infinities_alone_tells_nothing() -> None:
+    sample = drawn()
+    matrix = sample.matrix.copy()
+    matrix[:, 4] = np.where(sample.target, np.inf, np.nan)
+    logistic = import_module("relevo.train.algorithms.logistic")
+    found = logistic.learn(Sample(finite(matrix), sample.target), settings("logistic"), seed=0)
+    assert (found.low[4], found.high[4]) == (0, 0)
+    assert found.missing[4] < -1  # that it is missing does
 
 
 def test_the_same_again_is_the_same_bytes(name: str, algorithm: ModuleType) -> None:

@@ -12,6 +12,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_selection import SelectFromModel
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
@@ -103,6 +104,22 @@ def test_an_unexportable_choice_fails_before_the_first_trial(rows: Callable[...,
     with pytest.raises(TrainingError, match=r"step [23] '(select|model)'"):
         train(candidate, BUDGET, "f1", rows(), progress=trials.append)
     assert trials == []
+
+
+def test_a_range_may_replace_a_default_that_is_a_word(rows: Callable[..., TrainingSet]) -> None:
+    """A forest is made with "sqrt" of the features."""
+    candidate = estimator(forest, {"max_features": (0.2, 1.0)})
+    fit = train(candidate, BUDGET, "f1", rows(300, forward=False))
+    assert 0.2 <= fit.settings["max_features"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("make", "space"),
+    [(MLPClassifier, {"hidden_layer_sizes": (100,)}), (forest, {"criterion": ("gini", "entropy")})],
+)
+def test_a_tuple_that_is_no_range_is_refused(make: Any, space: Any, rows: Callable[..., TrainingSet]) -> None:
+    with pytest.raises(TrainingError, match=r"is not a range\. Write \(low, high\)"):
+        train(estimator(make, space), BUDGET, "f1", rows(300, forward=False))
 
 
 def test_nulls_are_refused_by_name(rows: Callable[..., TrainingSet]) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from relevo.candidates import is_range
 from relevo.definition.brought import FREE, library, of_estimator
 from relevo.errors import TrainingError
 from relevo.extras import need
@@ -156,7 +157,7 @@ def _probability(margin: Floats) -> Floats:
 
 
 def _wide(value: Setting) -> bool:
-    return isinstance(value, tuple) and value[0] > 0 and value[1] / value[0] >= WIDE
+    return isinstance(value, tuple) and is_range(value) and value[0] > 0 and value[1] / value[0] >= WIDE
 
 
 def _steadied(made: Any, seed: int) -> dict[str, Any]:
@@ -186,8 +187,9 @@ def _rehearsals(wanted: Mapping[str, Setting], first: Mapping[str, Any]) -> Iter
     start: dict[str, Any] = {}
     for name, value in wanted.items():
         if isinstance(value, tuple):
-            sensible = first.get(name, value[0])
-            start[name] = min(max(sensible, value[0]), value[1])
+            sensible = first.get(name)
+            known = sensible if isinstance(sensible, int | float) else value[0]  # "sqrt" is in no range
+            start[name] = min(max(known, value[0]), value[1])
         else:
             start[name] = value[0] if isinstance(value, list) else value
     yield start

@@ -2,6 +2,7 @@
 
 A feature adds ``weight · x``, x clipped to the range that was learned from, or ``missing`` where it is
 NaN: the imputed median and the effect of the missing indicator, added up. All sums are in double.
+The range is that of finite values; what is infinite counts as its end.
 """
 
 from __future__ import annotations
@@ -159,12 +160,16 @@ def _read(native: bytes) -> Model:
 
 
 def _design(matrix: Matrix) -> Design:
+    """Infinities, which are the largest numbers here, count as the ends of the range of all others."""
     values = matrix.astype(np.float64)
     unknown = np.isnan(values)
     empty = unknown.all(axis=0)
-    seen = np.where(empty, 0.0, values)
-    low, high, median = np.nanmin(seen, axis=0), np.nanmax(seen, axis=0), np.nanmedian(seen, axis=0)
-    imputed = np.where(unknown, median, values)
+    finite = np.where(np.abs(values) < np.finfo(np.float32).max, values, np.nan)
+    finite[:, np.isnan(finite).all(axis=0)] = 0.0
+    low, high = np.nanmin(finite, axis=0), np.nanmax(finite, axis=0)
+    seen = np.clip(np.where(empty, 0.0, values), low, high)
+    median = np.nanmedian(seen, axis=0)
+    imputed = np.where(unknown, median, seen)
     mean, scale = imputed.mean(axis=0), imputed.std(axis=0)
     scale[~(scale > 0)] = 1.0
     indicated = np.flatnonzero(unknown.any(axis=0) & ~empty)
